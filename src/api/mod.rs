@@ -1,0 +1,324 @@
+//! One file per Kafka API: wire type in, coordinator verb, wire type out. Each opens with the versions served, what
+//! each version changed, and where we deviate from Kafka.
+//!
+//! The list below is the only one: dispatch, the ApiVersions answer, metric labels and the README's table come from
+//! it. A version outside the list closes the connection, as in Kafka; ApiVersions itself answers one it does not know.
+
+mod api_versions;
+mod find_coordinator;
+mod metadata;
+mod offset_commit;
+mod offset_fetch;
+
+use std::sync::Arc;
+
+use bytes::{BufMut, BytesMut};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetFetchRequest, ResponseHeader,
+};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, Message, Request as KafkaRequest, StrBytes};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::coordinator::Coordinator;
+use crate::metrics::RequestLabels;
+use crate::model::names::TenantId;
+use crate::model::op::Actor;
+use crate::wire::guard::{self, Malformed, Shape};
+use crate::wire::header::{self, Flexible, Request};
+
+pub use offset_commit::PendingCommit;
+
+/// An API that is served.
+#[derive(Debug, Clone, Copy)]
+pub struct Api {
+    /// Its key.
+    pub key: ApiKey,
+    /// Kafka's name for it.
+    pub name: &'static str,
+    /// Lowest version served.
+    pub min: i16,
+    /// Highest version served.
+    pub max: i16,
+    shape: Shape,
+}
+
+/// Every API that is served, by key.
+pub const APIS: &[Api] = &[
+    api::<MetadataRequest>(ApiKey::Metadata, "Metadata", metadata::VERSIONS, metadata::SHAPE),
+    api::<OffsetCommitRequest>(
+        ApiKey::OffsetCommit,
+        "OffsetCommit",
+        offset_commit::VERSIONS,
+        offset_commit::SHAPE,
+    ),
+    api::<OffsetFetchRequest>(
+        ApiKey::OffsetFetch,
+        "OffsetFetch",
+        offset_fetch::VERSIONS,
+        offset_fetch::SHAPE,
+    ),
+    api::<FindCoordinatorRequest>(
+        ApiKey::FindCoordinator,
+        "FindCoordinator",
+        find_coordinator::VERSIONS,
+        find_coordinator::SHAPE,
+    ),
+    api::<ApiVersionsRequest>(
+        ApiKey::ApiVersions,
+        "ApiVersions",
+        api_versions::VERSIONS,
+        api_versions::SHAPE,
+    ),
+];
+
+/// An entry of the list; at compile time, its range is held against what the codec can read and write.
+const fn api<R: KafkaRequest>(key: ApiKey, name: &'static str, (min, max): (i16, i16), shape: Shape) -> Api {
+    assert!(key as i16 == R::KEY, "the key is not this request's");
+    assert!(min <= max);
+    assert!(R::VERSIONS.min <= min && max <= R::VERSIONS.max, "the request does not decode in this range");
+    let answer = <R::Response as Message>::VERSIONS;
+    assert!(answer.min <= min && max <= answer.max, "the answer does not encode in this range");
+    Api { key, name, min, max, shape }
+}
+
+impl Api {
+    fn find(key: i16) -> Option<&'static Api> {
+        APIS.iter().find(|api| api.key as i16 == key)
+    }
+
+    fn serves(&self, version: i16) -> bool {
+        (self.min..=self.max).contains(&version)
+    }
+
+    fn flexible(&self, version: i16) -> bool {
+        self.key.request_header_version(version) >= 2
+    }
+}
+
+/// Who is at the other end of a connection, and which address it knows us by.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its tenant, by the listener.
+    pub tenant: TenantId,
+    /// The tenant's name.
+    pub tenant_name: Arc<str>,
+    /// The tenant's own cluster id.
+    pub cluster_id: StrBytes,
+    /// The host its clients are told.
+    pub host: StrBytes,
+    /// The port its clients are told.
+    pub port: i32,
+    /// Where it connects from.
+    pub address: Arc<str>,
+}
+
+/// What every API is handed besides the request.
+#[derive(Debug)]
+pub struct Room {
+    /// The coordinator.
+    pub coordinator: Arc<Coordinator>,
+    /// Our broker id.
+    pub node_id: i32,
+    /// Largest answer, in bytes.
+    pub max_response_bytes: usize,
+    /// Memory for large answers, in KiB.
+    pub response_memory: Arc<Semaphore>,
+    /// Array entries in one request.
+    pub max_items_per_request: usize,
+}
+
+impl Room {
+    /// Waits for the memory of a large answer; small ones need none.
+    async fn reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes.min(self.max_response_bytes) / 1024).unwrap_or(u32::MAX);
+        // The semaphore is never closed, so there is never an error to tell.
+        if kib < LARGE_KIB { None } else { self.response_memory.clone().acquire_many_owned(kib).await.ok() }
+    }
+}
+
+/// Requests and answers from this size on share a limited memory.
+pub const LARGE_KIB: u32 = 64;
+
+/// A request's correlation id and version, and what it was: all that its answer needs to know of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    api: &'static Api,
+    version: i16,
+    correlation_id: i32,
+}
+
+/// A request that is not malformed, ready to be handled.
+#[derive(Debug)]
+pub struct Admitted {
+    origin: Origin,
+    request: Request,
+}
+
+/// An answer, or the promise of one.
+#[derive(Debug)]
+pub enum Reply {
+    /// The frame, its size included, and its share of the memory for large answers, held until it is written.
+    Now(BytesMut, Option<OwnedSemaphorePermit>),
+    /// A commit that waits for its sync.
+    Later(Box<PendingCommit>),
+}
+
+/// Why a connection is closed rather than answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswerable {
+    /// Kafka, too, closes the connection on a key or version it does not know.
+    #[error("API key {key} version {version} is not served")]
+    Unknown {
+        /// The key.
+        key: i16,
+        /// The version.
+        version: i16,
+    },
+    /// Bytes that do not make a request.
+    #[error("malformed {api} version {version}: {why}")]
+    Malformed {
+        /// The API.
+        api: &'static str,
+        /// The version.
+        version: i16,
+        /// What is wrong.
+        why: String,
+    },
+    /// Bytes that do not even make a header.
+    #[error(transparent)]
+    Header(#[from] Malformed),
+    /// A bug: an answer that does not encode.
+    #[error("the answer could not be encoded: {0}")]
+    Encode(String),
+}
+
+impl Admitted {
+    /// True for a commit: it may be handled while earlier commits wait for their sync. Anything else waits for them.
+    pub fn is_commit(&self) -> bool {
+        self.origin.api.key == ApiKey::OffsetCommit
+    }
+}
+
+/// Takes a frame's header off and checks that its body is what it claims to be.
+pub fn admit(frame: BytesMut, room: &Room) -> Result<Admitted, Unanswerable> {
+    let (key, version) = header::peek(&frame)?;
+    let api = Api::find(key).ok_or(Unanswerable::Unknown { key, version })?;
+    if !api.serves(version) {
+        if api.key != ApiKey::ApiVersions {
+            return Err(Unanswerable::Unknown { key, version });
+        }
+        // KIP-511: answered in version 0 whatever was asked. The body is never read.
+        let flexible = if version >= 3 { Flexible::Yes } else { Flexible::No };
+        let request = header::split(frame, flexible)?;
+        let correlation_id = request.correlation_id;
+        return Ok(Admitted {
+            origin: Origin { api, version: api_versions::UNKNOWN, correlation_id },
+            request,
+        });
+    }
+    let flexible = api.flexible(version);
+    let mut request = header::split(frame, if flexible { Flexible::Yes } else { Flexible::No })?;
+    guard::check(&mut request.body, api.shape, version, flexible, room.max_items_per_request)
+        .map_err(|why| Unanswerable::Malformed { api: api.name, version, why: why.to_string() })?;
+    let correlation_id = request.correlation_id;
+    Ok(Admitted { origin: Origin { api, version, correlation_id }, request })
+}
+
+/// Handles a request. `actor` is the connection's last one: most clients never change.
+pub async fn handle(
+    admitted: Admitted,
+    room: &Room,
+    peer: &Peer,
+    actor: &mut Arc<Actor>,
+) -> Result<Reply, Unanswerable> {
+    let Admitted { origin, request } = admitted;
+    let labels = RequestLabels { api: origin.api.name, version: origin.version };
+    room.coordinator.metrics.requests.get_or_create(&labels).inc();
+    match origin.api.key {
+        ApiKey::ApiVersions => {
+            let body = api_versions::handle(&origin, request)?;
+            // An unknown version is answered in version 0.
+            let version = origin.version.max(0);
+            origin.encode_with(version, &body, None)
+        }
+        ApiKey::Metadata => {
+            let (body, memory) =
+                metadata::handle(decode(&origin, request)?, origin.version, room, peer).await;
+            origin.encode_with(origin.version, &body, memory)
+        }
+        ApiKey::FindCoordinator => {
+            let body = find_coordinator::handle(decode(&origin, request)?, origin.version, room, peer);
+            origin.encode(&body)
+        }
+        ApiKey::OffsetFetch => {
+            let (body, memory) =
+                offset_fetch::handle(&decode(&origin, request)?, origin.version, room, peer).await;
+            origin.encode_with(origin.version, &body, memory)
+        }
+        _ => {
+            let client_id = request.client_id.clone();
+            let body = decode(&origin, request)?;
+            offset_commit::handle(body, origin, client_id, room, peer, actor).await
+        }
+    }
+}
+
+fn decode<R: KafkaRequest>(origin: &Origin, request: Request) -> Result<R, Unanswerable> {
+    let mut body = request.body.freeze();
+    R::decode(&mut body, origin.version).map_err(|why| origin.malformed(why))
+}
+
+impl Origin {
+    fn malformed(&self, why: impl ToString) -> Unanswerable {
+        Unanswerable::Malformed { api: self.api.name, version: self.version, why: why.to_string() }
+    }
+
+    fn encode<R: Encodable + HeaderVersion>(&self, body: &R) -> Result<Reply, Unanswerable> {
+        self.encode_with(self.version, body, None)
+    }
+
+    fn encode_with<R: Encodable + HeaderVersion>(
+        &self,
+        version: i16,
+        body: &R,
+        memory: Option<OwnedSemaphorePermit>,
+    ) -> Result<Reply, Unanswerable> {
+        let frame = self.frame(version, body).map_err(|why| Unanswerable::Encode(why.to_string()))?;
+        Ok(Reply::Now(frame, memory))
+    }
+
+    fn frame<R: Encodable + HeaderVersion>(&self, version: i16, body: &R) -> Result<BytesMut, Malformed> {
+        const FAILED: Malformed = Malformed("a field does not fit its version");
+        let header = ResponseHeader::default().with_correlation_id(self.correlation_id);
+        let size = body.compute_size(version).map_err(|_| FAILED)?;
+        let mut out = BytesMut::with_capacity(size + 16);
+        out.put_i32(0);
+        header.encode(&mut out, R::header_version(version)).map_err(|_| FAILED)?;
+        body.encode(&mut out, version).map_err(|_| FAILED)?;
+        let size = i32::try_from(out.len() - 4).map_err(|_| Malformed("an answer over 2 GiB"))?;
+        out[..4].copy_from_slice(&size.to_be_bytes());
+        Ok(out)
+    }
+}
+
+/// Text of a store as text of an answer.
+fn text(text: &str) -> StrBytes {
+    if text.is_empty() { StrBytes::from_static_str("") } else { StrBytes::from_string(text.to_owned()) }
+}
+
+/// The README's compatibility table, as Markdown: `tests/tidy.rs` holds the README to it.
+pub fn table() -> String {
+    let rows = APIS.iter().map(|a| format!("| {} | {} | {}-{} |\n", a.key as i16, a.name, a.min, a.max));
+    std::iter::once("| key | API | versions |\n|---|---|---|\n".to_owned()).chain(rows).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_and_has_no_key_twice() {
+        assert!(APIS.windows(2).all(|pair| (pair[0].key as i16) < pair[1].key as i16));
+    }
+}

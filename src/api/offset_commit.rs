@@ -1,0 +1,277 @@
+//! OffsetCommit (8), versions 2-9: the main job.
+//!
+//! * 3: throttle time in the answer. 5: no more retention time. 6: leader epoch. 7: group instance id. 8: flexible. 9: the
+//!   same bytes; may be answered 69 (KIP-848).
+//! * Order of checks, as in Kafka: partitions that cannot be (3); if none is left, answer without looking at the group;
+//!   generation and member, whose refusal covers every partition left; metadata too long (12), per partition; then the
+//!   guard, per partition: 44 (or 28) for a commit that would go back, while its siblings stand.
+//! * A retry of the same commit is accepted. The same partition twice is judged twice, in order.
+//! * Deviations: answers echo exactly what was asked, in the order asked (Kafka puts topics with errors first, merges
+//!   names that stand twice, and leaves out topics without partitions). A null member id, which the schema forbids and
+//!   @platformatic/kafka sends, counts as empty (Kafka closes the connection). The retention time of versions 2-4 is
+//!   ignored: an offset store that forgets is a rewind. A topic that is not there is made, unless its name or partition
+//!   cannot be (3).
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use kafka_protocol::protocol::StrBytes;
+
+use super::{Origin, Peer, Reply, Room, Unanswerable};
+use crate::config::RefusalCode;
+use crate::coordinator::{Coordinator, Ticket};
+use crate::embed::committer::Answer;
+use crate::metrics::CommitLabels;
+use crate::model::names::{GroupName, StreamName};
+use crate::model::offset::{Proposal, Regression};
+use crate::model::op::{Accepted, Actor, CommitItem, Outcome, Verdict};
+use crate::model::refusal::Refusal;
+use crate::wire::codes::{self, Code};
+use crate::wire::guard::{Kind, Shape, only, since};
+
+pub(super) const VERSIONS: (i16, i16) = (2, 9);
+
+const PARTITION: Shape =
+    &[since(2, Kind::Fixed(4 + 8)), since(6, Kind::Fixed(4)), since(2, Kind::NullableString)];
+
+pub(super) const SHAPE: Shape = &[
+    since(2, Kind::String),
+    since(2, Kind::Fixed(4)),
+    since(2, Kind::LenientString),
+    since(7, Kind::NullableString),
+    only(2, 4, Kind::Fixed(8)),
+    since(2, Kind::Array(&[since(2, Kind::String), since(2, Kind::Array(PARTITION))])),
+];
+
+/// A commit whose answer waits for its sync.
+#[derive(Debug)]
+pub struct PendingCommit {
+    origin: Origin,
+    answer: OffsetCommitResponse,
+    /// Topic and partition in `answer` of each item handed to the store.
+    places: Vec<(usize, usize)>,
+    ticket: Ticket,
+    regression: RefusalCode,
+    coordinator: Arc<Coordinator>,
+    log: Story,
+}
+
+/// What a log line about a refusal tells besides the offsets.
+#[derive(Debug)]
+struct Story {
+    tenant: Arc<str>,
+    group: GroupName,
+    actor: Arc<Actor>,
+}
+
+pub(super) async fn handle(
+    request: OffsetCommitRequest,
+    origin: Origin,
+    client_id: Option<StrBytes>,
+    room: &Room,
+    peer: &Peer,
+    actor: &mut Arc<Actor>,
+) -> Result<Reply, Unanswerable> {
+    let coordinator = &room.coordinator;
+    let regression = coordinator.guard.code(&peer.tenant_name);
+    let code = |refusal: &Refusal| codes::of_commit(refusal, origin.version, regression);
+    // A classic string has at most 32,767 bytes; a compact one could have more.
+    let Ok(group) = GroupName::new(&request.group_id) else {
+        return Err(origin.malformed("the group id has more than 32,767 bytes"));
+    };
+    let mut places = Vec::new();
+    let mut items = Vec::new();
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for (t, topic) in request.topics.into_iter().enumerate() {
+        let stream = StreamName::new(&topic.name).ok();
+        let mode = coordinator.guard.mode(&peer.tenant_name, group.as_str(), &topic.name);
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for (p, partition) in topic.partitions.into_iter().enumerate() {
+            let answer =
+                OffsetCommitResponsePartition::default().with_partition_index(partition.partition_index);
+            partitions.push(match &stream {
+                Some(stream) => {
+                    places.push((t, p));
+                    items.push((stream.clone(), partition, mode));
+                    answer
+                }
+                None => answer.with_error_code(code(&Refusal::InvalidStream)),
+            });
+        }
+        topics.push(OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions));
+    }
+    let mut answer = OffsetCommitResponse::default().with_topics(topics);
+    if items.is_empty() {
+        return origin.encode(&answer);
+    }
+    let refused = match coordinator.admit(peer.tenant, group.as_str(), request.generation_id_or_member_epoch)
+    {
+        Ok(Ok(())) => None,
+        Ok(Err(refusal)) => Some(code(&refusal)),
+        Err(_) => Some(codes::STORE_UNAVAILABLE),
+    };
+    if let Some(code) = refused {
+        places.iter().for_each(|place| put(&mut answer, *place, code));
+        count(
+            coordinator,
+            if code == codes::STORE_UNAVAILABLE { "failed" } else { "not_a_member" },
+            places.len(),
+        );
+        return origin.encode(&answer);
+    }
+    let limit = coordinator.max_metadata_units;
+    let (mut kept, mut kept_places) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+    for ((stream, partition, mode), place) in items.into_iter().zip(places) {
+        match proposal(&partition, limit) {
+            Ok(proposal) => {
+                kept.push(CommitItem { stream, partition: partition.partition_index, proposal, mode });
+                kept_places.push(place);
+            }
+            Err(refusal) => {
+                put(&mut answer, place, code(&refusal));
+                count(coordinator, "metadata_too_large", 1);
+            }
+        }
+    }
+    if kept.is_empty() {
+        return origin.encode(&answer);
+    }
+    let actor = same_or_new(actor, client_id.as_deref().unwrap_or(""), &request.member_id, &peer.address);
+    let ticket = coordinator.commit(peer.tenant, group.clone(), actor.clone(), kept).await;
+    let log = Story { tenant: peer.tenant_name.clone(), group, actor };
+    let coordinator = coordinator.clone();
+    let pending = PendingCommit { origin, answer, places: kept_places, ticket, regression, coordinator, log };
+    Ok(Reply::Later(Box::new(pending)))
+}
+
+fn proposal(partition: &OffsetCommitRequestPartition, limit: usize) -> Result<Proposal, Refusal> {
+    let metadata = partition.committed_metadata.as_deref().unwrap_or("");
+    // No text has more UTF-16 units than bytes.
+    if metadata.len() > limit {
+        let units = metadata.encode_utf16().count();
+        if units > limit {
+            return Err(Refusal::MetadataTooLarge { units, limit });
+        }
+    }
+    Ok(Proposal {
+        offset: partition.committed_offset,
+        leader_epoch: partition.committed_leader_epoch,
+        metadata: if metadata.is_empty() { Arc::default() } else { metadata.into() },
+    })
+}
+
+/// The connection's actor, made anew only if the client calls itself something else.
+fn same_or_new(actor: &mut Arc<Actor>, client_id: &str, member_id: &str, host: &Arc<str>) -> Arc<Actor> {
+    if *actor.client_id != *client_id || *actor.member_id != *member_id || actor.host != *host {
+        let (client_id, member_id) = (client_id.into(), member_id.into());
+        *actor = Arc::new(Actor { principal: Arc::default(), client_id, host: host.clone(), member_id });
+    }
+    actor.clone()
+}
+
+fn put(answer: &mut OffsetCommitResponse, (topic, partition): (usize, usize), code: Code) {
+    answer.topics[topic].partitions[partition].error_code = code;
+}
+
+fn count(coordinator: &Coordinator, result: &'static str, by: usize) {
+    coordinator.metrics.commits.get_or_create(&CommitLabels { result }).inc_by(by as u64);
+}
+
+impl PendingCommit {
+    /// Waits for the sync; then the frame.
+    pub async fn finish(&mut self) -> Result<BytesMut, Unanswerable> {
+        let answer = self.ticket.answer().await;
+        self.frame(&answer)
+    }
+
+    /// The frame, if the sync is done.
+    pub fn try_finish(&mut self) -> Option<Result<BytesMut, Unanswerable>> {
+        let answer = self.ticket.try_answer()?;
+        Some(self.frame(&answer))
+    }
+
+    fn frame(&mut self, answer: &Answer) -> Result<BytesMut, Unanswerable> {
+        match answer {
+            Ok(Outcome::Commit(verdicts)) => {
+                let mut last: (&'static str, usize) = ("stored", 0);
+                for (place, verdict) in self.places.iter().zip(verdicts) {
+                    if let Err(refusal) = &verdict.result {
+                        put(
+                            &mut self.answer,
+                            *place,
+                            codes::of_commit(refusal, self.origin.version, self.regression),
+                        );
+                    }
+                    let label = label(verdict);
+                    if label != last.0 {
+                        count(&self.coordinator, last.0, last.1);
+                        last = (label, 0);
+                    }
+                    last.1 += 1;
+                    self.tell(*place, verdict);
+                }
+                count(&self.coordinator, last.0, last.1);
+            }
+            Ok(other) => unreachable!("a commit is answered by {other:?}"),
+            Err(_) => {
+                let places = std::mem::take(&mut self.places);
+                places.iter().for_each(|place| put(&mut self.answer, *place, codes::STORE_UNAVAILABLE));
+                count(&self.coordinator, "failed", places.len());
+            }
+        }
+        let frame = self.origin.frame(self.origin.version, &self.answer);
+        frame.map_err(|why| Unanswerable::Encode(why.to_string()))
+    }
+
+    /// The protocol carries no text, so the log says what happened.
+    fn tell(&self, (topic, partition): (usize, usize), verdict: &Verdict) {
+        if verdict.epoch_disorder {
+            self.coordinator.metrics.epoch_disorder.inc();
+        }
+        let (what, back): (_, Regression) = match &verdict.result {
+            Err(Refusal::Regression(back)) => ("refused", *back),
+            Ok(Accepted::Clamped(back)) => ("clamped", *back),
+            Ok(Accepted::Observed(back)) => ("observed", *back),
+            _ => return,
+        };
+        if !self.coordinator.may_tell() {
+            return;
+        }
+        let Story { tenant, group, actor } = &self.log;
+        let topic = &self.answer.topics[topic];
+        tracing::warn!(
+            tenant = &**tenant,
+            group = group.as_str(),
+            stream = topic.name.as_str(),
+            partition = topic.partitions[partition].partition_index,
+            stored = back.stored,
+            proposed = back.proposed,
+            epoch = back.proposed_epoch,
+            high_epoch = back.high_epoch,
+            client_id = &*actor.client_id,
+            address = &*actor.host,
+            "commit would go back: {what}"
+        );
+    }
+}
+
+fn label(verdict: &Verdict) -> &'static str {
+    match &verdict.result {
+        Ok(Accepted::Stored) => "stored",
+        Ok(Accepted::Unchanged) => "unchanged",
+        Ok(Accepted::Nothing) => "nothing",
+        Ok(Accepted::Excused(_)) => "excused",
+        Ok(Accepted::Observed(_)) => "observed",
+        Ok(Accepted::Clamped(_)) => "clamped",
+        Err(Refusal::Regression(_)) => "regression",
+        Err(Refusal::LimitReached { .. }) => "limit",
+        Err(Refusal::MetadataTooLarge { .. }) => "metadata_too_large",
+        Err(Refusal::UnknownGroup | Refusal::UnknownMember) => "not_a_member",
+        Err(_) => "unknown_partition",
+    }
+}

@@ -1,0 +1,42 @@
+//! The command line: one file per subcommand. Errors are printed as error, cause, hint; exit code 0 is done, 1 is
+//! refused or failed, 2 is usage or configuration.
+
+mod demo;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "offsetd", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server: a Kafka-protocol coordinator for consumer offsets
+    Serve(serve::Arguments),
+    /// See in a minute what it does: commit, go back and be refused, get killed, reopen, ask who it was
+    Demo,
+}
+
+/// Reads the command line, does what it says, and returns the exit code.
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Demo => demo::run(),
+    }
+}
+
+/// Prints an error with its causes.
+fn complain(error: &dyn std::error::Error) {
+    eprintln!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprintln!("  because: {error}");
+        cause = error.source();
+    }
+}

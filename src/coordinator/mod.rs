@@ -1,0 +1,208 @@
+//! The shell round model and store: verbs for the APIs, back-pressure, and the word that the store has failed. Knows
+//! no wire types.
+
+pub mod guard;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::config::Config;
+use crate::embed::OffsetStore;
+use crate::embed::committer::Answer;
+use crate::metrics::Metrics;
+use crate::model::fence;
+use crate::model::names::{GroupName, StreamName, TenantId};
+use crate::model::offset::Committed;
+use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StreamInfo};
+use crate::model::refusal::Refusal;
+use crate::store::{StoreError, Wanted};
+use guard::GuardPolicy;
+
+/// Commits that may be under way at once, over all connections. Below the committer's own bound, so that submitting
+/// never blocks a thread of the runtime.
+const IN_FLIGHT: usize = 32_768;
+
+/// Log lines about refusals: a client in a loop must not fill the disk.
+const REFUSAL_LINES_PER_SECOND: u32 = 10;
+
+#[derive(Debug, Default)]
+struct Told {
+    since: Option<Instant>,
+    lines: u32,
+    left_out: u64,
+}
+
+/// The coordinator of one server.
+#[derive(Debug)]
+pub struct Coordinator {
+    offsets: OffsetStore,
+    /// Which mode and code are whose.
+    pub guard: GuardPolicy,
+    /// What the server counts.
+    pub metrics: Arc<Metrics>,
+    /// Longest commit metadata, in UTF-16 units.
+    pub max_metadata_units: usize,
+    default_partitions: i32,
+    in_flight: Arc<Semaphore>,
+    told: Mutex<Told>,
+    failed: watch::Sender<bool>,
+}
+
+/// A commit's answer, once it is durable.
+#[derive(Debug)]
+pub struct Ticket(oneshot::Receiver<Answer>);
+
+impl Ticket {
+    /// Waits for the verdicts.
+    pub async fn answer(&mut self) -> Answer {
+        (&mut self.0).await.unwrap_or_else(|_| gone())
+    }
+
+    /// The verdicts, if they are there already.
+    pub fn try_answer(&mut self) -> Option<Answer> {
+        match self.0.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(gone()),
+        }
+    }
+}
+
+fn gone() -> Answer {
+    Err(Arc::new(StoreError::Closed { because: "the commit thread gave up".to_owned() }))
+}
+
+impl Coordinator {
+    /// Over an open store.
+    pub fn new(offsets: OffsetStore, config: &Config, metrics: Arc<Metrics>) -> Self {
+        Self {
+            offsets,
+            guard: GuardPolicy::new(config),
+            metrics,
+            max_metadata_units: config.streams.max_metadata_units,
+            default_partitions: config.streams.default_partitions,
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+            told: Mutex::default(),
+            failed: watch::Sender::new(false),
+        }
+    }
+
+    /// Becomes true when the store has failed: from then on every store API answers "not now".
+    pub fn failed(&self) -> watch::Receiver<bool> {
+        self.failed.subscribe()
+    }
+
+    /// Whether one more refusal may be logged now; the journal and the metrics have them all.
+    pub fn may_tell(&self) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if told.since.is_none_or(|since| now - since >= Duration::from_secs(1)) {
+            if told.left_out > 0 {
+                tracing::warn!(
+                    left_out = told.left_out,
+                    "more commits would have gone back; see the metrics and the history"
+                );
+            }
+            *told = Told { since: Some(now), lines: 0, left_out: 0 };
+        }
+        let may = told.lines < REFUSAL_LINES_PER_SECOND;
+        told.lines += u32::from(may);
+        told.left_out += u64::from(!may);
+        may
+    }
+
+    /// Admits a commit by generation and member, before any partition is looked at.
+    pub fn admit(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        generation: i32,
+    ) -> Result<Result<(), Refusal>, StoreError> {
+        // A simple consumer is let in whatever the group is; do not look it up.
+        let exists = generation >= 0 && self.checked(self.offsets.store().group_exists(tenant, group))?;
+        Ok(fence::admit(exists, generation))
+    }
+
+    /// Hands a commit to the one writer. Waits only while too many are under way.
+    pub async fn commit(
+        &self,
+        tenant: TenantId,
+        group: GroupName,
+        actor: Arc<Actor>,
+        items: Vec<CommitItem>,
+    ) -> Ticket {
+        self.submit(Op::Commit { tenant, group, actor, items }).await
+    }
+
+    async fn submit(&self, op: Op) -> Ticket {
+        let (sender, receiver) = oneshot::channel();
+        // Never closed, so never an error; without a permit the commit would only be less well bounded.
+        let permit = self.in_flight.clone().acquire_owned().await.ok();
+        let failed = self.failed.clone();
+        let done = move |answer: Answer| {
+            drop(permit);
+            if answer.is_err() {
+                failed.send_replace(true);
+            }
+            // The connection may be gone: then nobody wants to know.
+            let _ = sender.send(answer);
+        };
+        self.offsets.committer().submit(op, Box::new(done));
+        Ticket(receiver)
+    }
+
+    /// What is committed on some partitions, flattened, in the order asked.
+    pub fn fetch(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        wanted: &[Wanted<'_>],
+    ) -> Result<Vec<Option<Committed>>, StoreError> {
+        self.checked(self.offsets.store().fetch(tenant, group, wanted))
+    }
+
+    /// All that a group has committed, sorted; nothing if there is no such group.
+    pub fn fetch_all(&self, tenant: TenantId, group: &str) -> Result<Vec<GroupOffset>, StoreError> {
+        Ok(self.checked(self.offsets.store().group(tenant, group))?.unwrap_or_default())
+    }
+
+    /// All streams of a tenant.
+    pub fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError> {
+        self.checked(self.offsets.store().streams(tenant))
+    }
+
+    /// A stream by name. If it is not there and `create`, it is made, durably.
+    pub async fn stream(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        create: bool,
+    ) -> Result<Result<StreamInfo, Refusal>, Arc<StoreError>> {
+        if let Some(info) = self.checked(self.offsets.store().stream(tenant, name)).map_err(Arc::new)? {
+            return Ok(Ok(info));
+        }
+        let Ok(stream) = StreamName::new(name) else { return Ok(Err(Refusal::InvalidStream)) };
+        if !create {
+            return Ok(Err(Refusal::UnknownStream));
+        }
+        let partitions = self.default_partitions;
+        match self.submit(Op::EnsureStream { tenant, stream, partitions }).await.answer().await? {
+            Outcome::Stream(result) => Ok(result),
+            other => unreachable!("a stream is answered by {other:?}"),
+        }
+    }
+
+    /// A stream by its topic id.
+    pub fn stream_by_id(&self, tenant: TenantId, id: [u8; 16]) -> Result<Option<StreamInfo>, StoreError> {
+        self.checked(self.offsets.store().stream_by_id(tenant, id))
+    }
+
+    fn checked<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if result.is_err() {
+            self.failed.send_replace(true);
+        }
+        result
+    }
+}

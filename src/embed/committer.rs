@@ -1,0 +1,178 @@
+//! The one writer: a bounded queue, a thread that takes all that queued while the last sync ran, applies it as one
+//! batch, and answers. That is the whole of group commit: no timer, no linger.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::clock::Clock;
+use crate::model::op::{Op, Outcome};
+use crate::store::{Store, StoreError};
+
+/// What is told to whoever submitted an operation: its outcome once it is durable, or why there is none.
+pub type Answer = Result<Outcome, Arc<StoreError>>;
+
+/// Called once with the answer, on the committer's thread: it must not block.
+pub type Done = Box<dyn FnOnce(Answer) + Send>;
+
+/// Told of every batch after it was applied: how many operations, how long in microseconds.
+pub type Observer = Arc<dyn Fn(BatchStats) + Send + Sync>;
+
+/// What one batch was like.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchStats {
+    /// Operations in it.
+    pub ops: usize,
+    /// Time spent in the store, sync included.
+    pub took: std::time::Duration,
+    /// Operations that queued meanwhile.
+    pub queued: usize,
+}
+
+struct Job {
+    op: Op,
+    done: Done,
+}
+
+/// Queue and thread.
+pub struct Committer {
+    queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Queue {
+    inner: Mutex<Inner>,
+    filled: Condvar,
+    drained: Condvar,
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct Inner {
+    jobs: VecDeque<Job>,
+    closing: bool,
+}
+
+impl fmt::Debug for Committer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Committer").field("capacity", &self.queue.capacity).finish_non_exhaustive()
+    }
+}
+
+impl Committer {
+    /// Starts the thread. At most `capacity` operations wait; then [`submit`](Self::submit) blocks.
+    pub fn start(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        capacity: usize,
+        observer: Option<Observer>,
+    ) -> std::io::Result<Self> {
+        let queue = Arc::new(Queue {
+            inner: Mutex::default(),
+            filled: Condvar::new(),
+            drained: Condvar::new(),
+            capacity: capacity.max(1),
+        });
+        let worker = queue.clone();
+        let thread = std::thread::Builder::new().name("offsetd-commit".to_owned()).spawn(move || {
+            // Should a callback panic, the loop goes on for the others.
+            let batch = || run_once(&worker, &*store, &*clock, observer.as_ref());
+            while catch_unwind(AssertUnwindSafe(batch)).unwrap_or(true) {}
+        })?;
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues an operation; `done` is called with its answer. Blocks while the queue is full.
+    pub fn submit(&self, op: Op, done: Done) {
+        let mut inner = self.queue.lock();
+        while inner.jobs.len() >= self.queue.capacity && !inner.closing {
+            inner = self.queue.drained.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        if inner.closing {
+            drop(inner);
+            return done(Err(Arc::new(StoreError::Closed { because: "closed".to_owned() })));
+        }
+        inner.jobs.push_back(Job { op, done });
+        drop(inner);
+        self.queue.filled.notify_one();
+    }
+
+    /// Queues an operation and waits for its answer.
+    pub fn run(&self, op: Op) -> Answer {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        self.submit(op, Box::new(move |answer| _ = sender.send(answer)));
+        receiver.recv().unwrap_or_else(|_| {
+            Err(Arc::new(StoreError::Closed { because: "the commit thread is gone".to_owned() }))
+        })
+    }
+
+    /// Takes nothing more, answers all that is queued, ends the thread.
+    pub fn close(&self) {
+        self.queue.lock().closing = true;
+        self.queue.filled.notify_all();
+        self.queue.drained.notify_all();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The last owner may be a callback, on the very thread: that one ends by itself.
+        let own = |thread: &JoinHandle<()>| thread.thread().id() == std::thread::current().id();
+        if let Some(thread) = thread.filter(|thread| !own(thread)) {
+            // If it panicked, the store is closed and its waiters have seen their answers dropped.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One batch: waits until something is queued, takes it all, applies it, answers. `false` when there will be no more.
+fn run_once(queue: &Queue, store: &dyn Store, clock: &dyn Clock, observer: Option<&Observer>) -> bool {
+    let jobs = {
+        let mut inner = queue.lock();
+        while inner.jobs.is_empty() {
+            if inner.closing {
+                return false;
+            }
+            inner = queue.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::take(&mut inner.jobs)
+    };
+    queue.drained.notify_all();
+    let (ops, dones): (Vec<Op>, Vec<Done>) = jobs.into_iter().map(|job| (job.op, job.done)).unzip();
+    let started = std::time::Instant::now();
+    // A panic in the engine must not leave anybody waiting.
+    let now_ms = clock.now_ms();
+    let result = catch_unwind(AssertUnwindSafe(|| store.apply(&ops, now_ms))).unwrap_or_else(|_| {
+        Err(StoreError::Closed { because: "the engine panicked; see the log".to_owned() })
+    });
+    let took = started.elapsed();
+    match result {
+        Ok(outcomes) => {
+            debug_assert_eq!(outcomes.len(), dones.len(), "one outcome per operation");
+            for (done, outcome) in dones.into_iter().zip(outcomes) {
+                done(Ok(outcome));
+            }
+        }
+        Err(error) => {
+            let error = Arc::new(error);
+            for done in dones {
+                done(Err(error.clone()));
+            }
+        }
+    }
+    if let Some(observer) = observer {
+        let queued = queue.lock().jobs.len();
+        observer(BatchStats { ops: ops.len(), took, queued });
+    }
+    true
+}

@@ -1,0 +1,10 @@
+//! The pure core: what a name is, what a position is, and the rule that a position never moves back.
+//!
+//! Nothing here does I/O, asks a clock, draws a random number or depends on the order of a hash map. The rule
+//! is [`offset::judge`]; what the rooms above say to a store, and what it says back, is in [`op`].
+
+pub mod fence;
+pub mod names;
+pub mod offset;
+pub mod op;
+pub mod refusal;

@@ -1,0 +1,163 @@
+//! THE RULE: when a commit may replace the stored position, and what is stored then.
+//!
+//! A commit goes back if its offset is lower than the stored one, unless its leader epoch is known and higher than
+//! the highest epoch accepted for the key so far: a log that was truncated by a new leader legitimately restarts
+//! lower (KIP-320). Where either epoch is unknown, offsets alone decide, as in librdkafka and franz-go. An epoch can
+//! excuse a lower offset; it never refuses a higher one.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// "No leader epoch": what Kafka writes as -1.
+pub const NO_EPOCH: i32 = -1;
+
+/// How long an unchanged commit may go without having its new time stored, in milliseconds: an idle
+/// auto-committer repeats itself every few seconds, and that must not grow the journal.
+pub const UNCHANGED_REFRESH_MS: i64 = 3_600_000;
+
+/// What to do with a commit that would go back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Refuse it with an error code. Nothing changes.
+    #[default]
+    Reject,
+    /// Answer success and change nothing: for clients that die of a commit error.
+    Clamp,
+    /// Store it, and count, log and journal what would have been refused.
+    Observe,
+    /// Kafka's behaviour: the last commit wins, negative offsets included.
+    Off,
+}
+
+impl Mode {
+    /// The word used in configuration and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Reject => "reject",
+            Mode::Clamp => "clamp",
+            Mode::Observe => "observe",
+            Mode::Off => "off",
+        }
+    }
+}
+
+/// What a group has committed on one partition: what OffsetFetch answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Committed {
+    /// The next record to read.
+    pub offset: i64,
+    /// The leader epoch that came with the offset, verbatim; [`NO_EPOCH`] if none.
+    pub leader_epoch: i32,
+    /// The client's own text, at most 4,096 UTF-16 units by default.
+    pub metadata: Arc<str>,
+    /// When it was accepted, in milliseconds since the Unix epoch.
+    pub committed_at_ms: i64,
+}
+
+/// A stored position: the committed value and what the rule must remember beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Position {
+    /// What is answered to a fetch.
+    pub committed: Committed,
+    /// The highest leader epoch ever accepted for this key and incarnation; [`NO_EPOCH`] while none was known.
+    pub high_epoch: i32,
+}
+
+/// What a client asks to have stored.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Proposal {
+    /// The offset to store.
+    pub offset: i64,
+    /// Its leader epoch, any negative number meaning "unknown".
+    pub leader_epoch: i32,
+    /// The client's own text.
+    pub metadata: Arc<str>,
+}
+
+/// A commit that would go back, with the numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Regression {
+    /// The offset that stands.
+    pub stored: i64,
+    /// The offset that was asked for.
+    pub proposed: i64,
+    /// The highest epoch accepted so far.
+    pub high_epoch: i32,
+    /// The epoch of the refused commit.
+    pub proposed_epoch: i32,
+}
+
+/// What the rule says of one commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Judgement {
+    /// First, forward, or the same offset with other metadata or epoch: store it.
+    Store,
+    /// Lower, but a newer leader epoch explains it: store it.
+    StoreExcused(Regression),
+    /// Lower, and the mode says store it all the same, and say so.
+    StoreObserved(Regression),
+    /// The very same commit again, its stored time recent enough: answer success, store nothing.
+    Unchanged,
+    /// A negative offset where nothing is stored: "nothing", and so it stays.
+    Nothing,
+    /// Lower: answer success, change nothing.
+    Clamp(Regression),
+    /// Lower: refuse.
+    Refuse(Regression),
+}
+
+/// Judges one commit against what is stored (and what is ahead of it in the same batch).
+pub fn judge(current: Option<&Position>, proposed: &Proposal, mode: Mode, now_ms: i64) -> Judgement {
+    let Some(current) = current else {
+        return if proposed.offset < 0 && mode != Mode::Off { Judgement::Nothing } else { Judgement::Store };
+    };
+    let stored = &current.committed;
+    if proposed.offset >= stored.offset || mode == Mode::Off {
+        let same = proposed.offset == stored.offset
+            && known(proposed.leader_epoch) == known(stored.leader_epoch)
+            && proposed.metadata == stored.metadata;
+        // A clock that stepped back makes the age negative: then the time is stored anew as well.
+        let age_ms = now_ms.saturating_sub(stored.committed_at_ms);
+        let recent = (0..UNCHANGED_REFRESH_MS).contains(&age_ms);
+        return if same && recent { Judgement::Unchanged } else { Judgement::Store };
+    }
+    let regression = Regression {
+        stored: stored.offset,
+        proposed: proposed.offset,
+        high_epoch: current.high_epoch,
+        proposed_epoch: known(proposed.leader_epoch),
+    };
+    if proposed.offset >= 0 && current.high_epoch >= 0 && proposed.leader_epoch > current.high_epoch {
+        return Judgement::StoreExcused(regression);
+    }
+    match mode {
+        Mode::Reject => Judgement::Refuse(regression),
+        Mode::Clamp => Judgement::Clamp(regression),
+        Mode::Observe | Mode::Off => Judgement::StoreObserved(regression),
+    }
+}
+
+/// The position after `proposed` has been accepted. `high_epoch` only rises.
+pub fn accept(current: Option<&Position>, proposed: &Proposal, now_ms: i64) -> Position {
+    let leader_epoch = known(proposed.leader_epoch);
+    let high_epoch = current.map_or(NO_EPOCH, |p| p.high_epoch).max(leader_epoch);
+    let committed = Committed {
+        offset: proposed.offset,
+        leader_epoch,
+        metadata: proposed.metadata.clone(),
+        committed_at_ms: now_ms,
+    };
+    Position { committed, high_epoch }
+}
+
+/// True if an accepted commit brings an epoch older than one already accepted: harmless to the position (an epoch
+/// never refuses a higher offset), but a sign of a stale or foreign client, so it is counted.
+pub fn epoch_disorder(current: Option<&Position>, proposed: &Proposal) -> bool {
+    current.is_some_and(|p| proposed.leader_epoch >= 0 && proposed.leader_epoch < p.high_epoch)
+}
+
+fn known(epoch: i32) -> i32 {
+    epoch.max(NO_EPOCH)
+}

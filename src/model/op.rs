@@ -1,0 +1,260 @@
+//! What the rooms above ask of a store, and what it answers: plain data, free of anything only an in-process
+//! store could do.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::names::{GroupName, Partition, StreamName, TenantId, TenantName};
+use super::offset::{Committed, Mode, Proposal, Regression};
+use super::refusal::Refusal;
+
+/// Who asks. Goes into the journal with everything that changes a position.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Actor {
+    /// The authenticated name, empty if there is none. The only field that proves anything.
+    pub principal: Arc<str>,
+    /// What the client calls itself (Kafka's client id); forgeable.
+    pub client_id: Arc<str>,
+    /// Where it connects from.
+    pub host: Arc<str>,
+    /// Its member id, empty for a simple consumer.
+    pub member_id: Arc<str>,
+}
+
+impl Actor {
+    /// An actor known by a name alone: a program that embeds the store, a command of the operator.
+    pub fn named(name: &str) -> Self {
+        Self { client_id: name.into(), ..Self::default() }
+    }
+}
+
+/// One partition of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitItem {
+    /// The stream.
+    pub stream: StreamName,
+    /// The partition.
+    pub partition: Partition,
+    /// What to store.
+    pub proposal: Proposal,
+    /// What to do if it would go back.
+    pub mode: Mode,
+}
+
+/// One thing to do. Each is atomic; a batch of them is applied in order.
+#[derive(Debug, Clone)]
+pub enum Op {
+    /// Make a tenant known. Answered by [`Outcome::Tenant`].
+    Tenant {
+        /// Its name.
+        name: TenantName,
+    },
+    /// Commit offsets of one group. Answered by [`Outcome::Commit`], a verdict per item in the order given.
+    Commit {
+        /// Whose group.
+        tenant: TenantId,
+        /// Which group; it comes into being with its first stored offset.
+        group: GroupName,
+        /// Who commits.
+        actor: Arc<Actor>,
+        /// The partitions.
+        items: Vec<CommitItem>,
+    },
+    /// Make a stream known if it is not. Answered by [`Outcome::Stream`].
+    EnsureStream {
+        /// Whose stream.
+        tenant: TenantId,
+        /// Its name.
+        stream: StreamName,
+        /// Partitions it has if it is new.
+        partitions: i32,
+    },
+    /// Delete a group: every position, floor and baseline of it. Answered by [`Outcome::GroupDeleted`].
+    DeleteGroup {
+        /// Whose group.
+        tenant: TenantId,
+        /// Which.
+        group: GroupName,
+        /// Who deletes.
+        actor: Arc<Actor>,
+    },
+    /// Note how many records of a partition had been evicted when the group last looked, and learn what was noted
+    /// before. Answered by [`Outcome::Baseline`].
+    SwapBaseline {
+        /// Whose group.
+        tenant: TenantId,
+        /// Which group; it comes into being if need be.
+        group: GroupName,
+        /// The stream.
+        stream: StreamName,
+        /// The partition.
+        partition: Partition,
+        /// Records evicted from the partition since it exists.
+        evicted: u64,
+        /// Who asks.
+        actor: Arc<Actor>,
+    },
+}
+
+/// How a commit was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// Stored: first, forward, or equal with a new time, epoch or metadata.
+    Stored,
+    /// The same again: nothing to store.
+    Unchanged,
+    /// A negative offset where there was nothing: still nothing.
+    Nothing,
+    /// Stored although lower: its leader epoch is newer than any before (KIP-320).
+    Excused(Regression),
+    /// Stored although lower, because the guard only observes; it would have been refused.
+    Observed(Regression),
+    /// Answered with success although lower; the position stands.
+    Clamped(Regression),
+}
+
+/// The verdict on one partition of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What became of it.
+    pub result: Result<Accepted, Refusal>,
+    /// Its leader epoch is older than one accepted before (a sign of a stale client; never a reason to refuse).
+    pub epoch_disorder: bool,
+}
+
+impl Verdict {
+    /// True if the client is told that all is well.
+    pub fn is_ok(&self) -> bool {
+        self.result.is_ok()
+    }
+}
+
+impl From<Accepted> for Verdict {
+    fn from(accepted: Accepted) -> Self {
+        Self { result: Ok(accepted), epoch_disorder: false }
+    }
+}
+
+impl From<Refusal> for Verdict {
+    fn from(refusal: Refusal) -> Self {
+        Self { result: Err(refusal), epoch_disorder: false }
+    }
+}
+
+/// What a store says to one [`Op`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The tenant's number.
+    Tenant(TenantId),
+    /// A verdict per item, in the order given.
+    Commit(Vec<Verdict>),
+    /// The stream as it now is, or why it cannot be.
+    Stream(Result<StreamInfo, Refusal>),
+    /// How many positions went, or `None` if there was no such group.
+    GroupDeleted(Option<u64>),
+    /// What was noted before, `None` if nothing was.
+    Baseline(Result<Option<u64>, Refusal>),
+}
+
+/// A stream as the catalogue knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// Its name.
+    pub name: StreamName,
+    /// Its topic id, unique across tenants, new with every incarnation.
+    pub topic_id: [u8; 16],
+    /// Its partitions are 0 to one below this.
+    pub partitions: i32,
+}
+
+/// One committed partition of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupOffset {
+    /// The stream.
+    pub stream: StreamName,
+    /// The partition.
+    pub partition: Partition,
+    /// What is committed there.
+    pub committed: Committed,
+}
+
+/// What happened to a position, as the journal tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The journal row it stands in; rises with time.
+    pub sequence: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// Who.
+    pub actor: Arc<Actor>,
+    /// The group.
+    pub group: GroupName,
+    /// Stream and partition; `None` where the whole group is meant.
+    pub place: Option<(StreamName, Partition)>,
+    /// What.
+    pub what: EventKind,
+}
+
+/// The kinds of [`Event`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A commit was stored.
+    Committed {
+        /// The offset before, if any.
+        from: Option<i64>,
+        /// The offset stored.
+        to: i64,
+        /// Its leader epoch.
+        leader_epoch: i32,
+        /// Whether it went back, and why it could.
+        kind: CommitKind,
+    },
+    /// A commit that would have gone back changed nothing.
+    Refused {
+        /// The offset that stands.
+        stored: i64,
+        /// The offset asked for.
+        proposed: i64,
+        /// The client was told "success" (clamp) rather than an error.
+        clamped: bool,
+        /// Refusals of the same key left out of the journal since the one before.
+        also: u64,
+    },
+    /// The group was deleted.
+    GroupDeleted {
+        /// Positions that went with it.
+        positions: u64,
+    },
+    /// An eviction baseline was noted.
+    Baseline {
+        /// Records evicted so far.
+        evicted: u64,
+    },
+}
+
+/// Why a stored commit could be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CommitKind {
+    /// It did not go back.
+    Forward,
+    /// It went back, excused by a newer leader epoch.
+    Excused,
+    /// It went back under a guard that only observes.
+    Observed,
+}
+
+/// Which events to read, newest first.
+#[derive(Debug, Clone)]
+pub struct HistoryQuery {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Of this group only.
+    pub group: Option<GroupName>,
+    /// Of this stream and partition only.
+    pub place: Option<(StreamName, Partition)>,
+    /// At most so many.
+    pub limit: usize,
+}

@@ -1,0 +1,316 @@
+//! One connection: frames in, answers out, in the order of the requests.
+//!
+//! Commits are handed on as they come, so that those of one connection share a sync; anything else waits until the
+//! commits before it are answered, so that a fetch sees them. One task does it all: while it writes it does not read,
+//! so a peer that takes no answers sends no more requests.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::api::{self, LARGE_KIB, Peer, PendingCommit, Reply, Room, Unanswerable};
+use crate::config::ServerConfig;
+use crate::model::op::Actor;
+use crate::wire::frame::{self, Frame, FrameError, PREFIX_BYTES};
+
+/// Read at a time; a connection at rest holds less.
+const READ_BYTES: usize = 16 << 10;
+/// Answers are written at the latest when so many bytes are ready.
+const WRITE_BYTES: usize = 64 << 10;
+/// After the last answer, unread input is thrown away for so long: closing with input unread would reset the
+/// connection and could destroy answers on their way.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What a peer can make a connection hold.
+#[derive(Debug)]
+pub(super) struct Limits {
+    pub(super) max_connections: usize,
+    max_request_bytes: usize,
+    max_pending: usize,
+    idle: Duration,
+    request_read: Duration,
+    write: Duration,
+    request_memory: Arc<Semaphore>,
+}
+
+impl Limits {
+    pub(super) fn new(config: &ServerConfig, request_memory: Arc<Semaphore>) -> Self {
+        Self {
+            max_connections: config.max_connections,
+            max_request_bytes: config.max_request_bytes,
+            max_pending: config.max_pending_per_connection,
+            idle: Duration::from_millis(config.idle_timeout_ms),
+            request_read: Duration::from_millis(config.request_read_timeout_ms),
+            write: Duration::from_millis(config.write_timeout_ms),
+            request_memory,
+        }
+    }
+}
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("the peer closed it")]
+    Closed,
+    #[error("the server is stopping")]
+    Draining,
+    #[error("idle for too long")]
+    Idle,
+    #[error("a request was begun and not finished in time")]
+    Stalled,
+    #[error("answers were not taken in time")]
+    NotReading,
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Request(#[from] Unanswerable),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    peer: Peer,
+    room: Arc<Room>,
+    limits: Arc<Limits>,
+    draining: watch::Receiver<bool>,
+) {
+    let mut connection = Connection {
+        stream,
+        peer,
+        room,
+        limits,
+        draining,
+        input: BytesMut::new(),
+        output: BytesMut::new(),
+        pending: VecDeque::new(),
+        held: Vec::new(),
+        partial_memory: None,
+        actor: Arc::default(),
+        heard: Instant::now(),
+    };
+    let end = connection.run().await;
+    let (peer, metrics) = (&connection.peer, &connection.room.coordinator.metrics);
+    match &end {
+        End::Closed | End::Draining | End::Idle | End::Io(_) => {
+            tracing::debug!(address = &*peer.address, "connection ended: {end}");
+        }
+        _ => {
+            metrics.connections_refused.inc();
+            tracing::info!(address = &*peer.address, tenant = &*peer.tenant_name, "connection closed: {end}");
+        }
+    }
+    if !matches!(end, End::Closed | End::Io(_) | End::NotReading) {
+        connection.linger().await;
+    }
+}
+
+struct Connection<S> {
+    stream: S,
+    peer: Peer,
+    room: Arc<Room>,
+    limits: Arc<Limits>,
+    draining: watch::Receiver<bool>,
+    input: BytesMut,
+    output: BytesMut,
+    /// Commits under way, in the order of their requests, with their share of the memory for large requests.
+    pending: VecDeque<(Box<PendingCommit>, Option<OwnedSemaphorePermit>)>,
+    /// Memory of the answers in `output`.
+    held: Vec<OwnedSemaphorePermit>,
+    /// Memory of the large request that is arriving.
+    partial_memory: Option<OwnedSemaphorePermit>,
+    actor: Arc<Actor>,
+    /// When the last whole request came in, or the one now arriving began.
+    heard: Instant,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Runs until something ends it; what was answerable by then has been answered.
+    async fn run(&mut self) -> End {
+        let end = loop {
+            if let Err(end) = self.take_requests().await {
+                break end;
+            }
+            if let Err(end) = self.flush().await {
+                return end;
+            }
+            if let Err(end) = self.wait().await {
+                break end;
+            }
+        };
+        if matches!(end, End::Io(_) | End::NotReading) {
+            return end;
+        }
+        // Requests that were whole before the end are answered, as Kafka answers them.
+        match self.finish_all().await {
+            Ok(()) => self.flush().await.err().unwrap_or(end),
+            Err(worse) => worse,
+        }
+    }
+
+    /// Handles every whole request that has arrived.
+    async fn take_requests(&mut self) -> Result<(), End> {
+        loop {
+            match frame::next(&mut self.input, self.limits.max_request_bytes)? {
+                Frame::Whole(frame) => {
+                    self.heard = Instant::now();
+                    let memory = self.partial_memory.take();
+                    self.request(frame, memory).await?;
+                }
+                Frame::Partial(size) => return self.reserve(size).await,
+            }
+            if self.output.len() >= WRITE_BYTES {
+                self.flush().await?;
+            }
+        }
+    }
+
+    /// A large request takes its share of the memory before more of it is read.
+    async fn reserve(&mut self, size: Option<usize>) -> Result<(), End> {
+        let kib = u32::try_from(size.unwrap_or(0) / 1024).unwrap_or(u32::MAX);
+        if kib < LARGE_KIB || self.partial_memory.is_some() {
+            return Ok(());
+        }
+        // Others' memory may be long in coming: first say what there is to say.
+        self.finish_all().await?;
+        self.flush().await?;
+        let memory = self.limits.request_memory.clone().acquire_many_owned(kib);
+        match timeout(self.limits.request_read, memory).await {
+            Ok(memory) => self.partial_memory = memory.ok(),
+            Err(_) => return Err(End::Stalled),
+        }
+        // Its time begins when there is room for it.
+        self.heard = Instant::now();
+        Ok(())
+    }
+
+    async fn request(&mut self, frame: BytesMut, memory: Option<OwnedSemaphorePermit>) -> Result<(), End> {
+        let admitted = api::admit(frame, &self.room)?;
+        if !admitted.is_commit() {
+            self.finish_all().await?;
+        }
+        match api::handle(admitted, &self.room, &self.peer, &mut self.actor).await? {
+            Reply::Later(commit) => {
+                self.pending.push_back((commit, memory));
+                if self.pending.len() >= self.limits.max_pending {
+                    self.flush().await?;
+                    self.finish_first().await?;
+                }
+            }
+            // A commit that needed no store must not overtake those that do.
+            Reply::Now(answer, answer_memory) => {
+                self.finish_all().await?;
+                self.output.extend_from_slice(&answer);
+                self.held.extend(answer_memory);
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish_first(&mut self) -> Result<(), End> {
+        if let Some((mut commit, memory)) = self.pending.pop_front() {
+            let answer = commit.finish().await?;
+            self.output.extend_from_slice(&answer);
+            drop(memory);
+        }
+        Ok(())
+    }
+
+    async fn finish_all(&mut self) -> Result<(), End> {
+        self.finish_ready()?;
+        if !self.pending.is_empty() {
+            // These wait for a sync: what is ready does not.
+            self.flush().await?;
+        }
+        while !self.pending.is_empty() {
+            self.finish_first().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the answers that are there already.
+    fn finish_ready(&mut self) -> Result<(), End> {
+        while let Some((commit, _)) = self.pending.front_mut() {
+            let Some(answer) = commit.try_finish() else { break };
+            self.output.extend_from_slice(&answer?);
+            self.pending.pop_front();
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        match timeout(self.limits.write, self.stream.write_all(&self.output)).await {
+            Ok(written) => written?,
+            Err(_) => return Err(End::NotReading),
+        }
+        self.held.clear();
+        if self.output.capacity() > 2 * WRITE_BYTES {
+            self.output = BytesMut::new();
+        }
+        self.output.clear();
+        Ok(())
+    }
+
+    /// Waits for more input, for the first answer, or for the end of patience.
+    async fn wait(&mut self) -> Result<(), End> {
+        let partial = !self.input.is_empty();
+        let patience = if partial { self.limits.request_read } else { self.limits.idle };
+        let deadline = self.heard + patience;
+        let busy = !self.pending.is_empty();
+        self.input.reserve(READ_BYTES.min(self.wanted()));
+        let first = async {
+            match self.pending.front_mut() {
+                Some((commit, _)) => commit.finish().await,
+                None => std::future::pending().await,
+            }
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = first => answer?,
+            read = self.stream.read_buf(&mut self.input) => match read? {
+                0 => return Err(End::Closed),
+                _ => {
+                    if !partial {
+                        self.heard = Instant::now();
+                    }
+                    return Ok(());
+                }
+            },
+            _ = self.draining.wait_for(|draining| *draining) => return Err(End::Draining),
+            () = sleep_until(deadline), if partial || !busy => {
+                return Err(if partial { End::Stalled } else { End::Idle });
+            }
+        };
+        self.pending.pop_front();
+        self.output.extend_from_slice(&answer);
+        self.finish_ready()
+    }
+
+    /// Room to read into: what the arriving request still lacks, a chunk at a time.
+    fn wanted(&self) -> usize {
+        let claimed = self.input.first_chunk::<PREFIX_BYTES>().map(|p| u32::from_be_bytes(*p) as usize);
+        let lacking = claimed.map(|size| (PREFIX_BYTES + size).saturating_sub(self.input.len()));
+        lacking.unwrap_or(READ_BYTES).max(1_024)
+    }
+
+    async fn linger(&mut self) {
+        let drop_input = async {
+            self.stream.shutdown().await?;
+            let mut sink = [0; 4_096];
+            while self.stream.read(&mut sink).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // Whatever comes of it: the connection is over.
+        let _ = timeout(LINGER, drop_input).await;
+    }
+}

@@ -1,0 +1,192 @@
+//! Sockets: listeners, limits, connections, the graceful end. What a request means is `api`'s business.
+
+mod connection;
+mod listener;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::admin;
+use crate::api::{LARGE_KIB, Room};
+use crate::clock::SystemClock;
+use crate::config::{Config, ConfigError};
+use crate::coordinator::Coordinator;
+use crate::embed::{self, BatchStats, OffsetStore};
+use crate::metrics::Metrics;
+use crate::store::StoreError;
+use crate::store::redb::RedbStore;
+use listener::Listener;
+
+/// Why a server does not start, or does not go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store, by way of its commit thread.
+    #[error(transparent)]
+    Embed(#[from] embed::Error),
+    /// A listener.
+    #[error("cannot listen on {address}: {error}")]
+    Bind {
+        /// Where.
+        address: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The store failed while serving. The process should end, so that its supervisor opens the store anew.
+    #[error(
+        "the store has failed; every answer from now on would be a guess. Look at the log, the disk, and start again"
+    )]
+    StoreFailed,
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<Listener>,
+    admin: Option<(TcpListener, SocketAddr)>,
+    offsets: OffsetStore,
+    coordinator: Arc<Coordinator>,
+    room: Arc<Room>,
+    limits: Arc<connection::Limits>,
+    drain: Duration,
+    data_dir: PathBuf,
+}
+
+impl Server {
+    /// Opens the store and binds every listener. Nothing is accepted before [`run`](Self::run).
+    pub async fn start(config: &Config) -> Result<Self, ServeError> {
+        let metrics = Arc::new(Metrics::new());
+        let engine = RedbStore::open(&config.data_dir, config.store_options())?;
+        let observer = observer(metrics.clone());
+        let offsets = OffsetStore::on(engine, Arc::new(SystemClock), Some(observer))?;
+        Self::on(config, offsets, metrics).await
+    }
+
+    /// The same over a store that is open already.
+    pub async fn on(
+        config: &Config,
+        offsets: OffsetStore,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, ServeError> {
+        let mut listeners = Vec::new();
+        for listener in config.all_listeners() {
+            let tenant = offsets.tenant(&listener.tenant)?;
+            let cluster = offsets.store().tenant_id_bytes(tenant.id())?.unwrap_or_default();
+            listeners.push(Listener::bind(&listener, tenant.id(), cluster).await?);
+        }
+        let admin = match config.admin_address()? {
+            Some(address) => {
+                let bind = |error| ServeError::Bind { address: address.to_string(), error };
+                let listener = TcpListener::bind(address).await.map_err(bind)?;
+                let bound = listener.local_addr().map_err(bind)?;
+                Some((listener, bound))
+            }
+            None => None,
+        };
+        let coordinator = Arc::new(Coordinator::new(offsets.clone(), config, metrics));
+        let server = &config.server;
+        let room = Arc::new(Room {
+            coordinator: coordinator.clone(),
+            node_id: server.node_id,
+            max_response_bytes: server.max_response_bytes,
+            response_memory: memory(server.response_memory_bytes),
+            max_items_per_request: server.max_items_per_request,
+        });
+        let limits = Arc::new(connection::Limits::new(server, memory(server.request_memory_bytes)));
+        let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+        let drain = Duration::from_millis(server.drain_timeout_ms);
+        Ok(Self { listeners, admin, offsets, coordinator, room, limits, drain, data_dir })
+    }
+
+    /// The addresses bound, in the order of the configuration.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|l| l.bound).collect()
+    }
+
+    /// The line that says the server is ready.
+    pub fn ready_line(&self) -> String {
+        let list = |items: Vec<String>| items.join(",");
+        let listen = list(self.listeners.iter().map(|l| l.bound.to_string()).collect());
+        let advertise = list(self.listeners.iter().map(Listener::advertised).collect());
+        let admin = self.admin.as_ref().map_or("none".to_owned(), |(_, bound)| bound.to_string());
+        let data = self.data_dir.display();
+        format!("offsetd ready listen={listen} advertise={advertise} admin={admin} data={data}")
+    }
+
+    /// Serves until `stop` becomes true or the store fails; then drains and closes the store.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), ServeError> {
+        let (draining, drained) = watch::channel(false);
+        let slots = Arc::new(Semaphore::new(self.limits.max_connections));
+        let mut tasks = JoinSet::new();
+        for listener in self.listeners {
+            tasks.spawn(listener.accept(
+                self.room.clone(),
+                self.limits.clone(),
+                slots.clone(),
+                drained.clone(),
+            ));
+        }
+        let mut failed = self.coordinator.failed();
+        let admin = self.admin.map(|(listener, _)| {
+            let state = admin::State {
+                metrics: self.coordinator.metrics.clone(),
+                draining: drained,
+                failed: failed.clone(),
+            };
+            tokio::spawn(admin::serve(listener, state))
+        });
+        // Senders that are gone count as "stop".
+        let store_failed = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => false,
+            _ = failed.wait_for(|failed| *failed) => true,
+        };
+        if store_failed {
+            tracing::error!("the store has failed; ending, so that a supervisor can start anew");
+        } else {
+            tracing::info!("stopping: no new connections, finishing what is under way");
+        }
+        draining.send_replace(true);
+        let all_done = async { while tasks.join_next().await.is_some() {} };
+        let bound = if store_failed { self.drain.min(Duration::from_secs(2)) } else { self.drain };
+        if tokio::time::timeout(bound, all_done).await.is_err() {
+            tracing::warn!("some connections did not end in time; closing them");
+            tasks.shutdown().await;
+        }
+        if let Some(admin) = admin {
+            admin.abort();
+        }
+        let offsets = self.offsets;
+        if store_failed {
+            return Err(ServeError::StoreFailed);
+        }
+        // Folding may take a moment; it is not for a runtime thread.
+        let closed = tokio::task::spawn_blocking(move || offsets.close()).await;
+        closed.unwrap_or(Ok(())).map_err(ServeError::Store)
+    }
+}
+
+fn observer(metrics: Arc<Metrics>) -> embed::Observer {
+    Arc::new(move |batch: BatchStats| {
+        metrics.batch_ops.observe(batch.ops as f64);
+        metrics.batch_seconds.observe(batch.took.as_secs_f64());
+        metrics.queue_depth.set(i64::try_from(batch.queued).unwrap_or(i64::MAX));
+    })
+}
+
+/// A memory budget, in KiB.
+fn memory(bytes: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new((bytes / 1024).max(LARGE_KIB as usize)))
+}

@@ -1,0 +1,461 @@
+//! The store contract as tests, for any engine: call [`run`] from a test of yours with a way to open a store.
+//!
+//! Each rule of [`Store`]'s contract has a check here, and so has every fault that the project's ancestor had. A random
+//! walk then holds the engine against the oracle of [`super::memory`], operation by operation, reopening it now and
+//! then.
+
+use std::sync::Arc;
+
+use super::memory::MemoryStore;
+use super::{Limits, Store, StoreError, Wanted};
+use crate::model::names::{GroupName, StreamName, TenantId, TenantName};
+use crate::model::offset::{Committed, Mode, Proposal};
+use crate::model::op::{Accepted, Actor, CommitItem, EventKind, HistoryQuery, Op, Outcome, Verdict};
+use crate::model::refusal::Refusal;
+
+/// Where stores come from: each call opens the same store again, after the one before was dropped or closed.
+pub trait Home {
+    /// The engine.
+    type Engine: Store;
+    /// Opens it with these limits.
+    fn open(&mut self, limits: Limits) -> Result<Self::Engine, StoreError>;
+}
+
+/// Runs every check, each in a home of its own.
+pub fn run<H: Home>(mut home: impl FnMut() -> H) {
+    verdicts_come_in_order_and_siblings_stand(home());
+    a_batch_is_judged_against_what_is_ahead_of_it(home());
+    names_are_exact(home());
+    deletion_is_for_good(home());
+    nothing_is_not_zero(home());
+    all_fields_survive(home());
+    baselines_are_durable(home());
+    tenants_share_nothing(home());
+    limits_refuse_and_do_not_grow(home());
+    the_slowest_group_is_found(home());
+    history_says_who(home());
+    a_closed_store_says_so(home());
+    for seed in 0..8 {
+        walk_beside_the_oracle(home(), seed);
+    }
+}
+
+fn group(name: &str) -> GroupName {
+    GroupName::new(name).expect("a group name")
+}
+
+fn stream(name: &str) -> StreamName {
+    StreamName::new(name).expect("a stream name")
+}
+
+fn actor(name: &str) -> Arc<Actor> {
+    Arc::new(Actor { host: "127.0.0.1:9".into(), ..Actor::named(name) })
+}
+
+fn item(name: &str, partition: i32, offset: i64) -> CommitItem {
+    let proposal = Proposal { offset, leader_epoch: -1, metadata: Arc::default() };
+    CommitItem { stream: stream(name), partition, proposal, mode: Mode::Reject }
+}
+
+fn commit(tenant: TenantId, name: &str, items: Vec<CommitItem>) -> Op {
+    Op::Commit { tenant, group: group(name), actor: actor("a"), items }
+}
+
+/// The default tenant's number.
+fn tenant(store: &dyn Store) -> TenantId {
+    tenant_named(store, "default")
+}
+
+fn tenant_named(store: &dyn Store, name: &str) -> TenantId {
+    let name = TenantName::new(name).expect("a tenant name");
+    match one(store, Op::Tenant { name }) {
+        Outcome::Tenant(id) => id,
+        other => panic!("a tenant was answered by {other:?}"),
+    }
+}
+
+fn one(store: &dyn Store, op: Op) -> Outcome {
+    let mut outcomes = store.apply(&[op], 1_000).expect("an open store applies");
+    assert_eq!(outcomes.len(), 1, "one outcome per operation");
+    outcomes.remove(0)
+}
+
+fn verdicts(store: &dyn Store, op: Op) -> Vec<Verdict> {
+    match one(store, op) {
+        Outcome::Commit(verdicts) => verdicts,
+        other => panic!("a commit was answered by {other:?}"),
+    }
+}
+
+fn oks(verdicts: &[Verdict]) -> Vec<bool> {
+    verdicts.iter().map(Verdict::is_ok).collect()
+}
+
+fn fetched(store: &dyn Store, tenant: TenantId, name: &str, at: &str, partition: i32) -> Option<Committed> {
+    let wanted = [Wanted { stream: at, partitions: &[partition] }];
+    store.fetch(tenant, name, &wanted).expect("an open store reads").remove(0)
+}
+
+fn offset(store: &dyn Store, tenant: TenantId, name: &str, at: &str, partition: i32) -> Option<i64> {
+    fetched(store, tenant, name, at, partition).map(|c| c.offset)
+}
+
+fn open<H: Home>(home: &mut H) -> H::Engine {
+    home.open(Limits::default()).expect("it opens")
+}
+
+/// Rules 1 and 3. Ancestor's fault 3: one transaction per partition, no batch.
+fn verdicts_come_in_order_and_siblings_stand<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    let first = vec![item("orders", 0, 100), item("orders", 1, 5), item("audit", 0, 7)];
+    assert_eq!(oks(&verdicts(&store, commit(t, "g", first))), [true, true, true]);
+    let second =
+        vec![item("orders", 1, 6), item("orders", 0, 99), item("orders", -1, 1), item("audit", 0, 8)];
+    let second = verdicts(&store, commit(t, "g", second));
+    assert_eq!(oks(&second), [true, false, false, true]);
+    assert!(
+        matches!(second[1].result, Err(Refusal::Regression(back)) if (back.stored, back.proposed) == (100, 99))
+    );
+    assert!(matches!(second[2].result, Err(Refusal::PartitionOutOfRange { .. })));
+    let positions = [("orders", 0, 100), ("orders", 1, 6), ("audit", 0, 8)];
+    for (at, partition, stands) in positions {
+        assert_eq!(offset(&store, t, "g", at, partition), Some(stands), "{at} {partition}");
+    }
+    let all = store.group(t, "g").expect("it reads").expect("a group");
+    let places: Vec<_> = all.iter().map(|o| (o.stream.as_str(), o.partition)).collect();
+    assert_eq!(places, [("audit", 0), ("orders", 0), ("orders", 1)], "sorted");
+}
+
+/// Rule 3. Ancestor's fault 2: check, unlock, write; two racing commits could land lower-last.
+fn a_batch_is_judged_against_what_is_ahead_of_it<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    let batch = [10, 30, 20, 30, 31].map(|n| commit(t, "g", vec![item("s", 0, n), item("s", 1, -n)]));
+    let outcomes = store.apply(&batch, 1).expect("it applies");
+    let firsts: Vec<bool> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Commit(verdicts) => verdicts[0].is_ok(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(firsts, [true, true, false, true, true]);
+    assert_eq!(offset(&store, t, "g", "s", 0), Some(31));
+    assert_eq!(offset(&store, t, "g", "s", 1), None, "negative where there is nothing is nothing");
+    let twice = verdicts(&store, commit(t, "g", vec![item("s", 2, 5), item("s", 2, 4), item("s", 2, 6)]));
+    assert_eq!(oks(&twice), [true, false, true], "the same partition thrice in one commit");
+}
+
+/// Rule 7. Ancestor's fault 1: ':'-joined keys.
+fn names_are_exact<H: Home>(mut home: H) {
+    let long = "g".repeat(4_000);
+    let groups =
+        ["", "a", "a:b", "a:b:c", "a/b", "A", "größe", "grösse", "日本", "nul\0nul", " ", long.as_str()];
+    let topic = "t".repeat(249);
+    let streams = ["a", "b", "b.c", "b-c", "b_c", topic.as_str()];
+    let expect = |g: usize, s: usize| Some((g * 100 + s) as i64);
+    let store = open(&mut home);
+    let t = tenant(&store);
+    for (g, name) in groups.iter().enumerate() {
+        let items =
+            streams.iter().enumerate().map(|(s, at)| item(at, 0, expect(g, s).unwrap_or(0))).collect();
+        assert!(verdicts(&store, commit(t, name, items)).iter().all(Verdict::is_ok));
+    }
+    drop(store);
+    let store = open(&mut home);
+    for (g, name) in groups.iter().enumerate() {
+        for (s, at) in streams.iter().enumerate() {
+            assert_eq!(offset(&store, t, name, at, 0), expect(g, s), "{name:?} {at:?}");
+        }
+    }
+    assert_eq!(store.groups(t).expect("it reads").len(), groups.len());
+}
+
+/// Ancestor's fault 5: deleted offsets came back after a restart.
+fn deletion_is_for_good<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    verdicts(&store, commit(t, "g", vec![item("s", 0, 100), item("s", 1, 100)]));
+    verdicts(&store, commit(t, "h", vec![item("s", 0, 50)]));
+    let delete = |name: &str| Op::DeleteGroup { tenant: t, group: group(name), actor: actor("op") };
+    assert_eq!(one(&store, delete("g")), Outcome::GroupDeleted(Some(2)));
+    assert_eq!(one(&store, delete("g")), Outcome::GroupDeleted(None));
+    drop(store);
+    let store = open(&mut home);
+    assert_eq!(offset(&store, t, "g", "s", 0), None);
+    assert_eq!(store.group(t, "g").expect("it reads"), None);
+    assert_eq!(offset(&store, t, "h", "s", 0), Some(50), "another group's stand");
+    // The floor went too; and in one batch a deletion sees what is ahead, and what follows sees it.
+    let batch = [commit(t, "g", vec![item("s", 0, 9)]), delete("g"), commit(t, "g", vec![item("s", 0, 3)])];
+    let outcomes = store.apply(&batch, 2).expect("it applies");
+    assert_eq!(outcomes[1], Outcome::GroupDeleted(Some(1)));
+    assert_eq!(offset(&store, t, "g", "s", 0), Some(3));
+    drop(store);
+    assert_eq!(offset(&open(&mut home), t, "g", "s", 0), Some(3));
+}
+
+/// Ancestor's fault 6, first half: 0 could not be told from nothing.
+fn nothing_is_not_zero<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    assert_eq!(offset(&store, t, "g", "s", 0), None);
+    verdicts(&store, commit(t, "g", vec![item("s", 0, 0)]));
+    assert_eq!(offset(&store, t, "g", "s", 0), Some(0));
+    assert_eq!(offset(&store, t, "g", "s", 1), None);
+    drop(store);
+    let store = open(&mut home);
+    assert_eq!((offset(&store, t, "g", "s", 0), offset(&store, t, "g", "s", 1)), (Some(0), None));
+}
+
+/// Ancestor's fault 6, second half: no metadata, leader epoch or time. And the epoch floor is kept beside them.
+fn all_fields_survive<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    let full = |offset, leader_epoch, metadata: &str| {
+        let proposal = Proposal { offset, leader_epoch, metadata: metadata.into() };
+        vec![CommitItem { proposal, ..item("s", 0, 0) }]
+    };
+    verdicts(&store, commit(t, "g", full(i64::MAX - 1, 7, "m\0ä")));
+    let expected =
+        Committed { offset: i64::MAX - 1, leader_epoch: 7, metadata: "m\0ä".into(), committed_at_ms: 1_000 };
+    assert_eq!(fetched(&store, t, "g", "s", 0), Some(expected.clone()));
+    verdicts(&store, commit(t, "g", full(i64::MAX, -1, "")));
+    drop(store);
+    let store = open(&mut home);
+    let expected = Committed { offset: i64::MAX, leader_epoch: -1, metadata: "".into(), ..expected };
+    assert_eq!(fetched(&store, t, "g", "s", 0), Some(expected));
+    assert_eq!(oks(&verdicts(&store, commit(t, "g", full(5, 7, "")))), [false], "epoch 7 was seen before");
+    let excused = verdicts(&store, commit(t, "g", full(5, 8, "")));
+    assert!(matches!(excused[0].result, Ok(Accepted::Excused(_))), "epoch 8 is new");
+}
+
+/// Ancestor's fault 7: baselines only in memory.
+fn baselines_are_durable<H: Home>(mut home: H) {
+    let swap = |t, evicted| Op::SwapBaseline {
+        tenant: t,
+        group: group("g"),
+        stream: stream("s"),
+        partition: 3,
+        evicted,
+        actor: actor("a"),
+    };
+    let store = open(&mut home);
+    let t = tenant(&store);
+    assert_eq!(one(&store, swap(t, 10)), Outcome::Baseline(Ok(None)));
+    assert_eq!(one(&store, swap(t, 15)), Outcome::Baseline(Ok(Some(10))));
+    drop(store);
+    let store = open(&mut home);
+    assert_eq!(store.baseline(t, "g", &stream("s"), 3).expect("it reads"), Some(15));
+    assert_eq!(one(&store, swap(t, 15)), Outcome::Baseline(Ok(Some(15))));
+    one(&store, Op::DeleteGroup { tenant: t, group: group("g"), actor: actor("a") });
+    assert_eq!(one(&store, swap(t, 1)), Outcome::Baseline(Ok(None)), "gone with its group");
+}
+
+fn tenants_share_nothing<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let (a, b) = (tenant_named(&store, "a"), tenant_named(&store, "b"));
+    assert_ne!(a, b);
+    verdicts(&store, commit(a, "g", vec![item("s", 0, 100)]));
+    verdicts(&store, commit(b, "g", vec![item("s", 0, 3)]));
+    drop(store);
+    let store = open(&mut home);
+    assert_eq!((tenant_named(&store, "b"), tenant_named(&store, "a")), (b, a), "numbers are kept");
+    assert_eq!((offset(&store, a, "g", "s", 0), offset(&store, b, "g", "s", 0)), (Some(100), Some(3)));
+    let id = |t| store.stream(t, "s").expect("it reads").expect("a stream").topic_id;
+    assert_ne!(id(a), id(b));
+    assert_eq!(store.stream_by_id(b, id(a)).expect("it reads"), None);
+    assert_ne!(store.tenant_id_bytes(a).expect("it reads"), store.tenant_id_bytes(b).expect("it reads"));
+    one(&store, Op::DeleteGroup { tenant: a, group: group("g"), actor: actor("a") });
+    assert_eq!(offset(&store, b, "g", "s", 0), Some(3));
+}
+
+fn limits_refuse_and_do_not_grow<H: Home>(mut home: H) {
+    let limits = Limits {
+        max_groups: 2,
+        max_streams: 2,
+        max_positions: 4,
+        max_partitions: 8,
+        max_tenant_partitions: 10,
+        default_partitions: 1,
+    };
+    let store = home.open(limits).expect("it opens");
+    let t = tenant(&store);
+    let what = |op| match verdicts(&store, op).remove(0).result {
+        Err(Refusal::LimitReached { what, .. }) => what,
+        Err(Refusal::PartitionOutOfRange { .. }) => "partition",
+        other => panic!("not refused by a limit: {other:?}"),
+    };
+    assert!(verdicts(&store, commit(t, "g", vec![item("s", 7, 1)]))[0].is_ok());
+    assert_eq!(what(commit(t, "g", vec![item("s", 8, 1)])), "partition");
+    assert!(verdicts(&store, commit(t, "h", vec![item("u", 0, 1)]))[0].is_ok());
+    assert_eq!(what(commit(t, "g", vec![item("u", 2, 1)])), "partitions");
+    assert_eq!(what(commit(t, "g", vec![item("v", 0, 1)])), "streams");
+    assert_eq!(what(commit(t, "i", vec![item("s", 0, 1)])), "groups");
+    assert!(
+        verdicts(&store, commit(t, "g", vec![item("s", 0, 1), item("s", 1, 1)])).iter().all(Verdict::is_ok)
+    );
+    assert_eq!(what(commit(t, "g", vec![item("s", 2, 1)])), "positions");
+    assert!(verdicts(&store, commit(t, "g", vec![item("s", 0, 2)]))[0].is_ok(), "what is there goes on");
+    assert_eq!(store.groups(t).expect("it reads").len(), 2);
+    let sizes: Vec<_> = store.streams(t).expect("it reads").into_iter().map(|s| s.partitions).collect();
+    assert_eq!(sizes, [8, 1]);
+    // A batch does not slip past what one commit at a time could not.
+    one(&store, Op::DeleteGroup { tenant: t, group: group("h"), actor: actor("a") });
+    let batch = ["x", "y"].map(|name| commit(t, name, vec![item("s", 0, 1)]));
+    let outcomes = store.apply(&batch, 1).expect("it applies");
+    let accepted = outcomes.iter().filter(|o| matches!(o, Outcome::Commit(v) if v[0].is_ok())).count();
+    assert_eq!(accepted, 1);
+}
+
+fn the_slowest_group_is_found<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    let slowest =
+        || store.slowest(t, "s", 0).expect("it reads").map(|(name, c)| (name.as_str().to_owned(), c.offset));
+    assert_eq!(slowest(), None);
+    for (name, at) in [("fast", 100), ("slow", 7), ("also", 7)] {
+        verdicts(&store, commit(t, name, vec![item("s", 0, at), item("s", 1, 1)]));
+    }
+    assert_eq!(slowest(), Some(("also".to_owned(), 7)));
+    verdicts(&store, commit(t, "also", vec![item("s", 0, 200)]));
+    assert_eq!(slowest(), Some(("slow".to_owned(), 7)));
+}
+
+fn history_says_who<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    let by = |who: &str, offset| Op::Commit {
+        tenant: t,
+        group: group("g"),
+        actor: actor(who),
+        items: vec![item("s", 0, offset)],
+    };
+    one(&store, by("alice", 100));
+    one(&store, by("bob", 90));
+    one(&store, commit(t, "other", vec![item("s", 0, 1)]));
+    one(&store, Op::DeleteGroup { tenant: t, group: group("g"), actor: actor("carol") });
+    one(&store, by("dave", 5));
+    drop(store);
+    let store = open(&mut home);
+    let query = HistoryQuery { tenant: t, group: Some(group("g")), place: None, limit: 100 };
+    let events = store.history(&query).expect("it reads");
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| match &event.what {
+            EventKind::Committed { from, to, .. } => format!("{} {from:?} -> {to}", event.actor.client_id),
+            EventKind::Refused { stored, proposed, .. } => {
+                format!("{} {proposed} < {stored}", event.actor.client_id)
+            }
+            other => format!("{} {other:?}", event.actor.client_id),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        ["dave None -> 5", "carol GroupDeleted { positions: 1 }", "bob 90 < 100", "alice None -> 100"]
+    );
+    let two = store.history(&HistoryQuery { limit: 2, ..query }).expect("it reads");
+    assert_eq!(two, events[..2]);
+}
+
+/// Rule 6.
+fn a_closed_store_says_so<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    verdicts(&store, commit(t, "g", vec![item("s", 0, 1)]));
+    store.close().expect("it closes");
+    let op = [commit(t, "g", vec![item("s", 0, 2)])];
+    assert!(matches!(store.apply(&op, 1), Err(StoreError::Closed { .. })));
+    assert!(matches!(store.group(t, "g"), Err(StoreError::Closed { .. })));
+    drop(store);
+    assert_eq!(offset(&open(&mut home), t, "g", "s", 0), Some(1));
+}
+
+/// A small generator, so that this suite needs no dependency (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+}
+
+fn walk_beside_the_oracle<H: Home>(mut home: H, seed: u64) {
+    let limits = Limits { max_groups: 6, max_positions: 40, max_partitions: 5, ..Limits::default() };
+    let oracle = MemoryStore::new(limits);
+    let mut store = home.open(limits).expect("it opens");
+    let mut dice = Dice(seed);
+    let names = [tenant_named(&store, "a"), tenant_named(&store, "b")];
+    assert_eq!(names, [tenant_named(&oracle, "a"), tenant_named(&oracle, "b")]);
+    for step in 0..400 {
+        let batch: Vec<Op> = (0..=dice.roll(4)).map(|_| random_op(&mut dice, &names)).collect();
+        let now_ms = 1_000 * step;
+        let expected = oracle.apply(&batch, now_ms).expect("the oracle applies");
+        let outcomes = store.apply(&batch, now_ms).expect("it applies");
+        assert_eq!(without_ids(outcomes), without_ids(expected), "seed {seed} step {step}: {batch:?}");
+        if dice.roll(40) == 0 {
+            drop(store);
+            store = home.open(limits).expect("it opens again");
+        }
+        for t in names {
+            assert_eq!(
+                store.groups(t).expect("reads"),
+                oracle.groups(t).expect("reads"),
+                "seed {seed} step {step}"
+            );
+            for name in oracle.groups(t).expect("reads") {
+                let (ours, theirs) = (store.group(t, name.as_str()), oracle.group(t, name.as_str()));
+                assert_eq!(ours.expect("reads"), theirs.expect("reads"), "seed {seed} step {step} {name:?}");
+            }
+            let sizes = |s: &dyn Store| {
+                let streams = s.streams(t).expect("reads").into_iter();
+                streams.map(|s| (s.name, s.partitions)).collect::<Vec<_>>()
+            };
+            assert_eq!(sizes(&store), sizes(&oracle), "seed {seed} step {step}");
+        }
+    }
+}
+
+fn random_op(dice: &mut Dice, tenants: &[TenantId; 2]) -> Op {
+    let t = tenants[dice.roll(2) as usize];
+    let group = group(["", "g", "a:b", "ü"][dice.roll(4) as usize]);
+    let who = actor(["x", "y"][dice.roll(2) as usize]);
+    let at = |dice: &mut Dice| stream(["s", "t.u", "v-w"][dice.roll(3) as usize]);
+    match dice.roll(30) {
+        0 => Op::DeleteGroup { tenant: t, group, actor: who },
+        1 => Op::EnsureStream { tenant: t, stream: at(dice), partitions: dice.roll(4) as i32 },
+        2 => {
+            let (stream, partition, evicted) = (at(dice), dice.roll(3) as i32, dice.roll(4));
+            Op::SwapBaseline { tenant: t, group, stream, partition, evicted, actor: who }
+        }
+        _ => {
+            let modes = [Mode::Reject, Mode::Reject, Mode::Clamp, Mode::Observe, Mode::Off];
+            let items = (0..dice.roll(5)).map(|_| CommitItem {
+                stream: at(dice),
+                partition: dice.roll(7) as i32 - 1,
+                proposal: Proposal {
+                    offset: dice.roll(30) as i64 - 3,
+                    leader_epoch: dice.roll(6) as i32 - 2,
+                    metadata: ["", "m", "n"][dice.roll(3) as usize].into(),
+                },
+                mode: modes[dice.roll(5) as usize],
+            });
+            Op::Commit { tenant: t, group, actor: who, items: items.collect() }
+        }
+    }
+}
+
+/// Topic ids are each engine's own.
+fn without_ids(outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    let without = |outcome| match outcome {
+        Outcome::Stream(Ok(info)) => {
+            Outcome::Stream(Ok(crate::model::op::StreamInfo { topic_id: [0; 16], ..info }))
+        }
+        other => other,
+    };
+    outcomes.into_iter().map(without).collect()
+}

@@ -1,0 +1,187 @@
+//! Durable state. [`Store`] is the contract that every engine keeps; `redb` is the embedded engine, `memory` the
+//! naive oracle it is tested against, `conformance` the contract as tests.
+//!
+//! Nothing here knows tokio or Kafka's messages. The rule itself is `model::offset`; an engine only asks it.
+
+mod codec;
+#[cfg(feature = "testing")]
+pub mod conformance;
+#[cfg(feature = "testing")]
+pub mod memory;
+pub mod redb;
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::model::names::{GroupName, Partition, StreamName, TenantId};
+use crate::model::offset::Committed;
+use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
+
+/// What a tenant may grow to, and a stream: a peer decides how many names it sends, these say where it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Groups per tenant.
+    pub max_groups: u64,
+    /// Streams per tenant.
+    pub max_streams: u64,
+    /// Stored positions per tenant.
+    pub max_positions: u64,
+    /// Partitions per stream.
+    pub max_partitions: i32,
+    /// Partitions per tenant, of all its streams: a Metadata answer tells them all.
+    pub max_tenant_partitions: u64,
+    /// Partitions of a stream that comes into being by being named.
+    pub default_partitions: i32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_groups: 1_000_000,
+            max_streams: 100_000,
+            max_positions: 10_000_000,
+            max_partitions: 10_000,
+            max_tenant_partitions: 200_000,
+            default_partitions: 1,
+        }
+    }
+}
+
+/// Asks for some partitions of one stream.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The stream's name; one that no stream can have is simply not found.
+    pub stream: &'a str,
+    /// Its partitions.
+    pub partitions: &'a [Partition],
+}
+
+/// A durable home of positions.
+///
+/// The contract, which `conformance` holds every engine to:
+///
+/// 1. [`apply`](Store::apply) takes a batch of operations in order and returns one outcome per operation, in the
+///    same order, a commit's verdicts in the order of its items.
+/// 2. When it returns `Ok`, all it answered is on stable storage: what was stored, and everything that a refusal was
+///    judged on. What is not answered may or may not be kept, but only whole operations, and only a prefix.
+/// 3. An item is judged against what is durable plus what is ahead of it in the same batch. Its siblings stand
+///    whatever becomes of it.
+/// 4. A stored offset moves back only by an operation that names who did it: a deletion, an excused commit, or a
+///    commit under a mode that lets it.
+/// 5. Readers see published state only: never a part of an operation, never something not yet durable. They do not
+///    wait for a sync.
+/// 6. After an error the store is closed: every call answers [`StoreError::Closed`] until it is opened again. A
+///    failed sync is never retried.
+/// 7. Names are exact: no two different names are ever taken for one.
+pub trait Store: Send + Sync + 'static {
+    /// Applies a batch at `now_ms` (milliseconds since the Unix epoch); blocks until it is durable.
+    fn apply(&self, batch: &[Op], now_ms: i64) -> Result<Vec<Outcome>, StoreError>;
+
+    /// The committed values of `wanted`, flattened, in the order asked; `None` where nothing is committed.
+    fn fetch(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        wanted: &[Wanted<'_>],
+    ) -> Result<Vec<Option<Committed>>, StoreError>;
+
+    /// All of a group, sorted by stream name and partition; `None` if there is no such group.
+    fn group(&self, tenant: TenantId, group: &str) -> Result<Option<Vec<GroupOffset>>, StoreError>;
+
+    /// The names of a tenant's groups, sorted.
+    fn groups(&self, tenant: TenantId) -> Result<Vec<GroupName>, StoreError>;
+
+    /// Whether there is such a group.
+    fn group_exists(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError>;
+
+    /// The group with the lowest committed offset on a partition (the first by name among equals): what a log
+    /// may truncate up to. Costs a look at every group of the tenant.
+    fn slowest(
+        &self,
+        tenant: TenantId,
+        stream: &str,
+        partition: Partition,
+    ) -> Result<Option<(GroupName, Committed)>, StoreError>;
+
+    /// A tenant's streams, sorted by name.
+    fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError>;
+
+    /// One stream by name.
+    fn stream(&self, tenant: TenantId, stream: &str) -> Result<Option<StreamInfo>, StoreError>;
+
+    /// One stream by its topic id.
+    fn stream_by_id(&self, tenant: TenantId, topic_id: [u8; 16]) -> Result<Option<StreamInfo>, StoreError>;
+
+    /// The eviction baseline a group has noted on a partition.
+    fn baseline(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        stream: &StreamName,
+        partition: Partition,
+    ) -> Result<Option<u64>, StoreError>;
+
+    /// What happened, newest first, as far back as the history is kept.
+    fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, StoreError>;
+
+    /// The identity of the tenant, made with it and kept for good: Kafka's cluster id.
+    fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError>;
+
+    /// Makes the next opening quick, then lets go of all files. Every later call answers `Closed`.
+    fn close(&self) -> Result<(), StoreError>;
+}
+
+/// Why a store cannot be opened or used. Says where, and what to do.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process (or another store in this one) holds the directory.
+    #[error("{dir} is in use by another offsetd; stop it first, or choose another data directory")]
+    InUse {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// Part of the store is missing. Opening it as new would lose offsets, so it is not done.
+    #[error("{dir} is not a whole store: {what}. Restore it from a backup; nothing was changed")]
+    Incomplete {
+        /// The data directory.
+        dir: PathBuf,
+        /// What is missing or does not fit.
+        what: String,
+    },
+    /// Written by a newer version.
+    #[error("{path} has format {found}; this version reads up to {known}. Use a newer offsetd")]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// A row or a file that does not check out. No row is ever skipped.
+    #[error("{path}: {what}. Nothing was changed; restore this store from a backup")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Which row, and what is wrong with it.
+        what: String,
+    },
+    /// The disk or the file system said no.
+    #[error("{path}: {doing}: {error}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// What came back.
+        error: String,
+    },
+    /// An earlier error, or `close`, ended the use of this store.
+    #[error("the store is closed: {because}")]
+    Closed {
+        /// The first error, or "closed".
+        because: String,
+    },
+}

@@ -1,0 +1,454 @@
+//! The engine itself: one writer, many readers, a fold in the background.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::thread::JoinHandle;
+
+use redb::Database;
+
+use super::decide::Decider;
+use super::disk::{Directory, Disk};
+use super::fold::{Dirty, Retention, Slice, fold};
+use super::history::Walk;
+use super::journal::Journal;
+use super::open::{OpenOptions, open};
+use super::refusals::Refusals;
+use super::table::Table;
+use crate::model::names::{GroupName, Partition, StreamName, TenantId};
+use crate::model::offset::Committed;
+use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
+use crate::store::{Limits, Store, StoreError, Wanted};
+
+/// Makes store and topic ids; random in production, counted in tests.
+pub type Ids = Arc<dyn Fn() -> [u8; 16] + Send + Sync>;
+
+/// How a store is kept.
+#[derive(Clone)]
+pub struct Options {
+    /// What tenants and streams may grow to.
+    pub limits: Limits,
+    /// Journal bytes that are folded into the table at a time. The journal may grow to four times this; then commits
+    /// wait for the fold.
+    pub fold_bytes: u64,
+    /// Memory for pages of the table file, in bytes.
+    pub table_cache_bytes: usize,
+    /// History kept, in bytes.
+    pub history_bytes: u64,
+    /// History kept, in milliseconds.
+    pub history_age_ms: i64,
+    /// Sync the journal twice per group commit (redb's two-phase commit), against an attacker who can both choose what
+    /// is stored and crash the machine in the middle of a sync. Costs a second sync.
+    pub two_phase_journal: bool,
+    /// Fold on a thread of its own. Without, the writer folds: for tests that own every step.
+    pub fold_in_background: bool,
+    /// Where ids come from.
+    pub ids: Ids,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            fold_bytes: 4 << 20,
+            table_cache_bytes: 64 << 20,
+            history_bytes: 256 << 20,
+            history_age_ms: 30 * 24 * 3_600_000,
+            two_phase_journal: false,
+            fold_in_background: true,
+            ids: Arc::new(|| *uuid::Uuid::new_v4().as_bytes()),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// The embedded store: redb files in a directory of its own.
+#[derive(Debug)]
+pub struct RedbStore {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<Writer>>,
+    disk: Arc<dyn Disk>,
+}
+
+/// What the writer, the readers and the fold share.
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    table: RwLock<Table>,
+    /// Why the store is closed, once it is.
+    closed: OnceLock<String>,
+    /// The last journal row folded.
+    folded_through: AtomicU64,
+    folds: Mutex<Folds>,
+    fold_done: Condvar,
+    files: RwLock<Option<Files>>,
+}
+
+#[derive(Debug, Clone)]
+struct Files {
+    journal: Arc<Database>,
+    table: Arc<Database>,
+}
+
+#[derive(Debug, Default)]
+struct Folds {
+    running: bool,
+}
+
+#[derive(Debug)]
+struct Writer {
+    journal: Journal,
+    dirty: Dirty,
+    refusals: Refusals,
+    folder: Option<Folder>,
+}
+
+/// The thread that folds, and its inbox: a slice, and the time.
+#[derive(Debug)]
+struct Folder {
+    work: SyncSender<(Slice, i64)>,
+    thread: JoinHandle<()>,
+}
+
+impl RedbStore {
+    /// Opens the store in `dir`, making directory and store if there is none.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
+        let disk = Directory::at(dir).map_err(|e| StoreError::Io {
+            path: dir.to_owned(),
+            doing: "making the data directory",
+            error: e.to_string(),
+        })?;
+        Self::open_on(Arc::new(disk), options)
+    }
+
+    pub(crate) fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Self, StoreError> {
+        let opened = open(
+            &*disk,
+            &OpenOptions {
+                table_cache_bytes: options.table_cache_bytes,
+                two_phase_journal: options.two_phase_journal,
+                ids: &*options.ids,
+            },
+        )?;
+        let files = Files { journal: opened.journal.db().clone(), table: opened.table_db };
+        let shared = Arc::new(Shared {
+            table: RwLock::new(opened.table),
+            closed: OnceLock::new(),
+            folded_through: AtomicU64::new(opened.folded_through),
+            folds: Mutex::default(),
+            fold_done: Condvar::new(),
+            files: RwLock::new(Some(files)),
+            options,
+        });
+        let folder = shared.options.fold_in_background.then(|| spawn_folder(shared.clone())).transpose();
+        let folder = folder.map_err(|e| StoreError::Io {
+            path: disk.dir().to_owned(),
+            doing: "starting the fold thread",
+            error: e.to_string(),
+        })?;
+        let writer =
+            Writer { journal: opened.journal, dirty: opened.dirty, refusals: Refusals::default(), folder };
+        Ok(Self { shared, writer: Mutex::new(Some(writer)), disk })
+    }
+
+    /// Lets go as if the process had been killed: nothing more is written, nothing is folded. For demonstrations
+    /// and tests of what a kill leaves.
+    pub fn abandon(&self) {
+        self.disk.cut();
+        self.shared.fail("abandoned");
+        self.let_go();
+    }
+
+    fn let_go(&self) {
+        let writer = lock(&self.writer).take();
+        if let Some(Writer { folder: Some(Folder { work, thread }), .. }) = writer {
+            drop(work);
+            // A panicked fold has already closed the store.
+            let _ = thread.join();
+        }
+        *self.shared.files.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.disk.release();
+    }
+
+    fn apply_open(&self, writer: &mut Writer, batch: &[Op], now_ms: i64) -> Result<Vec<Outcome>, StoreError> {
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut rest = batch;
+        while let Some(first) = rest.first() {
+            // A deletion is decided alone, against a table that has all that was ahead of it.
+            let is_deletion = |op: &Op| matches!(op, Op::DeleteGroup { .. });
+            let run =
+                if is_deletion(first) { 1 } else { rest.iter().take_while(|op| !is_deletion(op)).count() };
+            let (ops, after) = rest.split_at(run);
+            outcomes.extend(self.run(writer, ops, now_ms)?);
+            rest = after;
+        }
+        Ok(outcomes)
+    }
+
+    /// Decide, write, sync, publish, answer: in this order.
+    fn run(&self, writer: &mut Writer, ops: &[Op], now_ms: i64) -> Result<Vec<Outcome>, StoreError> {
+        let shared = &self.shared;
+        let decided = {
+            let table = shared.table()?;
+            let ids = &*shared.options.ids;
+            Decider::new(&table, &mut writer.refusals, ids, shared.options.limits, now_ms).run(ops)
+        };
+        if decided.records.is_empty() {
+            return Ok(decided.outcomes);
+        }
+        let rows = writer.journal.encode(now_ms, &decided.actors, &decided.records);
+        let folded = shared.folded_through.load(Ordering::Acquire);
+        writer.journal.append(&rows, folded).map_err(|e| self.io("writing the journal", e))?;
+        writer.dirty.bytes += rows.bytes as u64;
+        {
+            let mut table = shared.table.write().map_err(|_| shared.closed_error())?;
+            for record in decided.records {
+                writer.dirty.note(&record);
+                table.replay(record).map_err(|what| self.io("publishing", what))?;
+            }
+        }
+        self.fold_if_due(writer, now_ms)?;
+        Ok(decided.outcomes)
+    }
+
+    fn fold_if_due(&self, writer: &mut Writer, now_ms: i64) -> Result<(), StoreError> {
+        let limit = self.shared.options.fold_bytes;
+        if writer.dirty.bytes < limit {
+            return Ok(());
+        }
+        let mut folds = lock(&self.shared.folds);
+        while folds.running
+            && writer.dirty.bytes >= limit.saturating_mul(4)
+            && self.shared.closed.get().is_none()
+        {
+            folds = self.shared.fold_done.wait(folds).unwrap_or_else(PoisonError::into_inner);
+        }
+        if folds.running {
+            return Ok(());
+        }
+        let slice = self.slice(writer)?;
+        match &writer.folder {
+            Some(Folder { work, .. }) => {
+                folds.running = true;
+                // Capacity one, and none is running: never blocks. A gone thread has closed the store.
+                let _ = work.try_send((slice, now_ms));
+                Ok(())
+            }
+            None => {
+                drop(folds);
+                self.shared.fold_now(&slice, now_ms).map_err(|e| self.io("folding", e))
+            }
+        }
+    }
+
+    fn slice(&self, writer: &mut Writer) -> Result<Slice, StoreError> {
+        let table = self.shared.table()?;
+        Ok(std::mem::take(&mut writer.dirty).snapshot(&table, writer.journal.last()))
+    }
+
+    fn io(&self, doing: &'static str, error: impl ToString) -> StoreError {
+        StoreError::Io { path: self.disk.dir().to_owned(), doing, error: error.to_string() }
+    }
+}
+
+impl Shared {
+    fn table(&self) -> Result<RwLockReadGuard<'_, Table>, StoreError> {
+        self.check_open()?;
+        self.table.read().map_err(|_| self.closed_error())
+    }
+
+    fn check_open(&self) -> Result<(), StoreError> {
+        if self.closed.get().is_some() { Err(self.closed_error()) } else { Ok(()) }
+    }
+
+    fn closed_error(&self) -> StoreError {
+        let because = self.closed.get().map_or("a thread of it panicked", String::as_str);
+        StoreError::Closed { because: because.to_owned() }
+    }
+
+    fn fail(&self, because: &str) {
+        // The first error stands.
+        let _ = self.closed.set(because.to_owned());
+        self.fold_done.notify_all();
+    }
+
+    fn files(&self) -> Result<Files, StoreError> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        files.clone().ok_or_else(|| self.closed_error())
+    }
+
+    fn fold_now(&self, slice: &Slice, now_ms: i64) -> Result<(), String> {
+        let files = self.files().map_err(|e| e.to_string())?;
+        let retention = Retention { bytes: self.options.history_bytes, age_ms: self.options.history_age_ms };
+        fold(&files.journal, &files.table, slice, retention, now_ms).map_err(|e| e.to_string())?;
+        self.folded_through.store(slice.through, Ordering::Release);
+        Ok(())
+    }
+}
+
+fn spawn_folder(shared: Arc<Shared>) -> std::io::Result<Folder> {
+    let (work, inbox): (_, Receiver<(Slice, i64)>) = sync_channel(1);
+    let thread = std::thread::Builder::new().name("offsetd-fold".to_owned()).spawn(move || {
+        while let Ok((slice, now_ms)) = inbox.recv() {
+            if let Err(error) = shared.fold_now(&slice, now_ms) {
+                shared.fail(&format!("folding: {error}"));
+            }
+            lock(&shared.folds).running = false;
+            shared.fold_done.notify_all();
+        }
+    })?;
+    Ok(Folder { work, thread })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store for RedbStore {
+    fn apply(&self, batch: &[Op], now_ms: i64) -> Result<Vec<Outcome>, StoreError> {
+        let mut guard = self.writer.lock().map_err(|_| {
+            self.shared.fail("a panic while writing");
+            self.shared.closed_error()
+        })?;
+        self.shared.check_open()?;
+        let writer = guard.as_mut().ok_or_else(|| self.shared.closed_error())?;
+        let result = self.apply_open(writer, batch, now_ms);
+        if let Err(error) = &result {
+            self.shared.fail(&error.to_string());
+        }
+        result
+    }
+
+    fn fetch(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        wanted: &[Wanted<'_>],
+    ) -> Result<Vec<Option<Committed>>, StoreError> {
+        let table = self.shared.table()?;
+        let group = table.group(tenant, group);
+        let mut found = Vec::new();
+        for Wanted { stream, partitions } in wanted {
+            let no = group.and_then(|_| table.stream_no(tenant, stream));
+            let at = |p: &Partition| Some(group?.positions.get(&(no?, *p))?.committed.clone());
+            found.extend(partitions.iter().map(at));
+        }
+        Ok(found)
+    }
+
+    fn group(&self, tenant: TenantId, group: &str) -> Result<Option<Vec<GroupOffset>>, StoreError> {
+        let table = self.shared.table()?;
+        let Some(group) = table.group(tenant, group) else { return Ok(None) };
+        let of = |((stream, partition), position): (&(u64, Partition), &crate::model::offset::Position)| {
+            let stream = table.streams.get(stream)?.name.clone();
+            Some(GroupOffset { stream, partition: *partition, committed: position.committed.clone() })
+        };
+        let mut offsets: Vec<_> = group.positions.iter().filter_map(of).collect();
+        offsets.sort_by(|a, b| (&a.stream, a.partition).cmp(&(&b.stream, b.partition)));
+        Ok(Some(offsets))
+    }
+
+    fn groups(&self, tenant: TenantId) -> Result<Vec<GroupName>, StoreError> {
+        let table = self.shared.table()?;
+        Ok(table.tenants.get(&tenant).map(|t| t.groups.keys().cloned().collect()).unwrap_or_default())
+    }
+
+    fn group_exists(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError> {
+        Ok(self.shared.table()?.group_no(tenant, group).is_some())
+    }
+
+    fn slowest(
+        &self,
+        tenant: TenantId,
+        stream: &str,
+        partition: Partition,
+    ) -> Result<Option<(GroupName, Committed)>, StoreError> {
+        let table = self.shared.table()?;
+        let Some(stream) = table.stream_no(tenant, stream) else { return Ok(None) };
+        let groups = table.tenants.get(&tenant).into_iter().flat_map(|t| t.groups.values());
+        let at = |no| {
+            let group = table.groups.get(no)?;
+            Some((&group.name, &group.positions.get(&(stream, partition))?.committed))
+        };
+        let slowest = groups.filter_map(at).min_by_key(|(name, committed)| (committed.offset, *name));
+        Ok(slowest.map(|(name, committed)| (name.clone(), committed.clone())))
+    }
+
+    fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError> {
+        let table = self.shared.table()?;
+        let numbers = table.tenants.get(&tenant).into_iter().flat_map(|t| t.streams.values());
+        Ok(numbers.filter_map(|no| table.streams.get(no)).map(super::table::Stream::info).collect())
+    }
+
+    fn stream(&self, tenant: TenantId, stream: &str) -> Result<Option<StreamInfo>, StoreError> {
+        Ok(self.shared.table()?.stream(tenant, stream).map(super::table::Stream::info))
+    }
+
+    fn stream_by_id(&self, tenant: TenantId, topic_id: [u8; 16]) -> Result<Option<StreamInfo>, StoreError> {
+        let table = self.shared.table()?;
+        let no = table.tenants.get(&tenant).and_then(|t| t.by_topic_id.get(&topic_id));
+        Ok(no.and_then(|no| table.streams.get(no)).map(super::table::Stream::info))
+    }
+
+    fn baseline(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        stream: &StreamName,
+        partition: Partition,
+    ) -> Result<Option<u64>, StoreError> {
+        let table = self.shared.table()?;
+        let key = table.group_no(tenant, group).zip(table.stream_no(tenant, stream.as_str()));
+        Ok(key.and_then(|(group, stream)| table.baseline((group, stream, partition))))
+    }
+
+    fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, StoreError> {
+        let walk = Walk::new(query, &*self.shared.table()?);
+        let files = self.shared.files()?;
+        walk.read(&files.journal, &files.table).map_err(|e| self.io("reading the history", e))
+    }
+
+    fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError> {
+        Ok(self.shared.table()?.tenants.get(&tenant).map(|t| t.identity))
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        let folded = self.close_folding();
+        self.shared.fail("closed");
+        self.let_go();
+        folded
+    }
+}
+
+impl RedbStore {
+    fn close_folding(&self) -> Result<(), StoreError> {
+        self.shared.check_open()?;
+        let mut guard = self.writer.lock().map_err(|_| self.shared.closed_error())?;
+        let Some(writer) = guard.as_mut() else { return Ok(()) };
+        let mut folds = lock(&self.shared.folds);
+        while folds.running {
+            folds = self.shared.fold_done.wait(folds).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(folds);
+        if writer.dirty.records == 0 {
+            return Ok(());
+        }
+        let slice = self.slice(writer)?;
+        // Nothing here knows the time; the age of history rows can wait for the next fold.
+        self.shared.fold_now(&slice, i64::MIN).map_err(|e| self.io("folding", e))
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        self.shared.fail("closed");
+        self.let_go();
+    }
+}

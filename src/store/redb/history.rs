@@ -1,0 +1,106 @@
+//! Reading what happened, newest first, from the journal and, behind it, the history in the table file.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use redb::{Database, ReadableDatabase, TableError};
+
+use super::journal::open_row;
+use super::record::{GroupNo, Record, Row, StreamNo};
+use super::schema::{HISTORY, JOURNAL};
+use super::table::Table;
+use crate::model::names::{GroupName, Partition, StreamName};
+use crate::model::op::{Actor, Event, EventKind, HistoryQuery};
+
+/// Walks rows backwards and keeps what was asked for.
+pub(super) struct Walk<'a> {
+    query: &'a HistoryQuery,
+    groups: HashMap<GroupNo, GroupName>,
+    streams: HashMap<StreamNo, StreamName>,
+    events: Vec<Event>,
+}
+
+impl<'a> Walk<'a> {
+    /// Takes the names of what lives; those of deleted groups are met on the way, before what they did.
+    pub(super) fn new(query: &'a HistoryQuery, table: &Table) -> Self {
+        let wanted = |name: &GroupName| query.group.as_ref().is_none_or(|group| group == name);
+        let tenant = table.tenants.get(&query.tenant);
+        let groups = tenant.map(|t| {
+            t.groups.iter().filter(|(name, _)| wanted(name)).map(|(name, no)| (*no, name.clone())).collect()
+        });
+        let streams = tenant.map(|t| t.streams.iter().map(|(name, no)| (*no, name.clone())).collect());
+        Self {
+            query,
+            groups: groups.unwrap_or_default(),
+            streams: streams.unwrap_or_default(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Reads both files, each row once though a fold may be moving some.
+    pub(super) fn read(mut self, journal: &Database, table: &Database) -> Result<Vec<Event>, String> {
+        let mut oldest_read = u64::MAX;
+        for (db, definition) in [(journal, JOURNAL), (table, HISTORY)] {
+            let read = db.begin_read().map_err(|e| e.to_string())?;
+            let rows = match read.open_table(definition) {
+                Ok(rows) => rows,
+                Err(TableError::TableDoesNotExist(_)) => continue,
+                Err(error) => return Err(error.to_string()),
+            };
+            for entry in rows.range::<u64>(..).map_err(|e| e.to_string())?.rev() {
+                if self.events.len() >= self.query.limit {
+                    return Ok(self.events);
+                }
+                let (number, row) = entry.map_err(|e| e.to_string())?;
+                if number.value() < oldest_read {
+                    oldest_read = number.value();
+                    self.row(number.value(), open_row(number.value(), row.value())?);
+                }
+            }
+        }
+        Ok(self.events)
+    }
+
+    fn row(&mut self, sequence: u64, row: Row) {
+        let Row { at_ms, actors, records } = row;
+        for record in records.into_iter().rev() {
+            if self.events.len() >= self.query.limit {
+                return;
+            }
+            if let Some((actor, group, place, what)) = self.record(record) {
+                let actor: Arc<Actor> = actors.get(actor as usize).cloned().unwrap_or_default();
+                self.events.push(Event { sequence, at_ms, actor, group, place, what });
+            }
+        }
+    }
+
+    #[allow(clippy::type_complexity, reason = "the parts of one event")]
+    fn record(
+        &mut self,
+        record: Record,
+    ) -> Option<(u32, GroupName, Option<(StreamName, Partition)>, EventKind)> {
+        let (actor, (group, stream, partition), what) = match record {
+            Record::Tenant { .. } | Record::Group { .. } | Record::Stream { .. } => return None,
+            Record::GroupDeleted { no, tenant, name, actor, positions } => {
+                let asked = self.query.group.as_ref().is_none_or(|group| *group == name);
+                if tenant != self.query.tenant || !asked {
+                    return None;
+                }
+                self.groups.insert(no, name.clone());
+                return Some((actor, name, None, EventKind::GroupDeleted { positions }));
+            }
+            Record::Commit { key, actor, from, kind, position } => {
+                let (to, leader_epoch) = (position.committed.offset, position.committed.leader_epoch);
+                (actor, key, EventKind::Committed { from, to, leader_epoch, kind })
+            }
+            Record::Refused { key, actor, stored, proposed, clamped, also } => {
+                (actor, key, EventKind::Refused { stored, proposed, clamped, also })
+            }
+            Record::Baseline { key, actor, evicted } => (actor, key, EventKind::Baseline { evicted }),
+        };
+        let group = self.groups.get(&group)?.clone();
+        let stream = self.streams.get(&stream)?.clone();
+        let asked = self.query.place.as_ref().is_none_or(|(s, p)| *s == stream && *p == partition);
+        asked.then_some((actor, group, Some((stream, partition)), what))
+    }
+}

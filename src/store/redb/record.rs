@@ -1,0 +1,129 @@
+//! What the journal says: facts, each of which changes the table in one way (or, a refusal, in none).
+//!
+//! Groups and streams are told by number; the record that introduces a number carries its name. Numbers are never
+//! used twice, so a deleted and recreated stream is another stream: its incarnation is its number. Records are
+//! postcard: a variant's place in the enum is its tag, so variants are only ever added at the end.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
+use crate::model::offset::Position;
+use crate::model::op::{Actor, CommitKind};
+
+/// A group's number.
+pub(super) type GroupNo = u64;
+/// A stream's number: its incarnation.
+pub(super) type StreamNo = u64;
+/// A position's key.
+pub(super) type Key = (GroupNo, StreamNo, Partition);
+
+/// Version byte of a journal row.
+pub(super) const ROW_VERSION: u8 = 1;
+
+/// One row of the journal: what one group commit decided, or a part of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Row {
+    /// When it was decided.
+    pub(super) at_ms: i64,
+    /// Who acted; records point into this list.
+    pub(super) actors: Vec<Arc<Actor>>,
+    /// What was decided, in order.
+    pub(super) records: Vec<Record>,
+}
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Record {
+    Tenant { id: TenantId, name: TenantName, identity: [u8; 16] },
+    Group { no: GroupNo, tenant: TenantId, name: GroupName },
+    Stream { no: StreamNo, tenant: TenantId, name: StreamName, topic_id: [u8; 16], partitions: i32 },
+    Commit { key: Key, actor: u32, from: Option<i64>, kind: CommitKind, position: Position },
+    Refused { key: Key, actor: u32, stored: i64, proposed: i64, clamped: bool, also: u64 },
+    GroupDeleted { no: GroupNo, tenant: TenantId, name: GroupName, actor: u32, positions: u64 },
+    Baseline { key: Key, actor: u32, evicted: u64 },
+}
+
+impl Record {
+    /// The place of the acting actor, where somebody acts.
+    pub(super) fn actor_mut(&mut self) -> Option<&mut u32> {
+        match self {
+            Record::Tenant { .. } | Record::Group { .. } | Record::Stream { .. } => None,
+            Record::Commit { actor, .. }
+            | Record::Refused { actor, .. }
+            | Record::GroupDeleted { actor, .. }
+            | Record::Baseline { actor, .. } => Some(actor),
+        }
+    }
+
+    /// About how many bytes it takes in a row: close enough to split rows by.
+    pub(super) fn size_hint(&self) -> usize {
+        match self {
+            Record::Tenant { name, .. } => 24 + name.as_str().len(),
+            Record::Group { name, .. } | Record::GroupDeleted { name, .. } => 16 + name.as_str().len(),
+            Record::Stream { name, .. } => 40 + name.as_str().len(),
+            Record::Commit { position, .. } => 32 + position.committed.metadata.len(),
+            Record::Refused { .. } | Record::Baseline { .. } => 24,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::offset::Committed;
+    use crate::store::codec;
+
+    /// The bytes below were written by version 1 of the format. If this fails, old journals cannot be read: make a
+    /// new row version instead.
+    #[test]
+    fn rows_of_format_1_stay_readable() {
+        let actor =
+            Actor { principal: "p".into(), client_id: "c".into(), host: "h".into(), member_id: "m".into() };
+        let committed =
+            Committed { offset: 100, leader_epoch: 5, metadata: "md".into(), committed_at_ms: 1_000 };
+        let row = Row {
+            at_ms: 1_000,
+            actors: vec![Arc::new(actor)],
+            records: vec![
+                Record::Tenant { id: TenantId(0), name: TenantName::new("t").unwrap(), identity: [7; 16] },
+                Record::Group { no: 1, tenant: TenantId(0), name: GroupName::new("g").unwrap() },
+                Record::Stream {
+                    no: 2,
+                    tenant: TenantId(0),
+                    name: StreamName::new("s").unwrap(),
+                    topic_id: [9; 16],
+                    partitions: 3,
+                },
+                Record::Commit {
+                    key: (1, 2, 0),
+                    actor: 0,
+                    from: Some(-1),
+                    kind: CommitKind::Excused,
+                    position: Position { committed, high_epoch: 6 },
+                },
+                Record::Refused {
+                    key: (1, 2, 0),
+                    actor: 0,
+                    stored: 100,
+                    proposed: 99,
+                    clamped: true,
+                    also: 300,
+                },
+                Record::GroupDeleted {
+                    no: 1,
+                    tenant: TenantId(0),
+                    name: GroupName::new("g").unwrap(),
+                    actor: 0,
+                    positions: 1,
+                },
+                Record::Baseline { key: (1, 2, 0), actor: 0, evicted: 12 },
+            ],
+        };
+        let bytes = codec::seal(ROW_VERSION, &42u64.to_be_bytes(), &row);
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, include_str!("testdata/journal_row_v1.hex").trim());
+        assert_eq!(codec::open::<Row>(ROW_VERSION, &42u64.to_be_bytes(), &bytes), Ok(row));
+    }
+}

@@ -1,0 +1,212 @@
+//! The table of the process: every tenant, group, stream and position, as published. Rebuilt at open; changed by
+//! [`Table::replay`] alone, live and at open alike.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::record::{GroupNo, Key, Record, StreamNo};
+use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
+use crate::model::offset::Position;
+use crate::model::op::StreamInfo;
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pub(super) tenants: BTreeMap<TenantId, Tenant>,
+    pub(super) groups: HashMap<GroupNo, Group>,
+    pub(super) streams: HashMap<StreamNo, Stream>,
+    /// The next number to give to a tenant, a group, a stream.
+    pub(super) next: NextNumbers,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct NextNumbers {
+    pub(super) tenant: u64,
+    pub(super) group: u64,
+    pub(super) stream: u64,
+}
+
+/// Rows of each kind: written with every fold, so that a row gone missing is noticed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Counts {
+    pub(super) tenants: u64,
+    pub(super) groups: u64,
+    pub(super) streams: u64,
+    pub(super) positions: u64,
+    pub(super) baselines: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Tenant {
+    pub(super) name: TenantName,
+    pub(super) identity: [u8; 16],
+    pub(super) groups: BTreeMap<GroupName, GroupNo>,
+    pub(super) streams: BTreeMap<StreamName, StreamNo>,
+    pub(super) by_topic_id: HashMap<[u8; 16], StreamNo>,
+    /// Stored positions of all its groups.
+    pub(super) positions: u64,
+    /// Partitions of all its streams.
+    pub(super) partitions: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) tenant: TenantId,
+    pub(super) name: GroupName,
+    pub(super) positions: BTreeMap<(StreamNo, Partition), Position>,
+    pub(super) baselines: BTreeMap<(StreamNo, Partition), u64>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Stream {
+    pub(super) tenant: TenantId,
+    pub(super) name: StreamName,
+    pub(super) topic_id: [u8; 16],
+    pub(super) partitions: i32,
+}
+
+impl Stream {
+    pub(super) fn info(&self) -> StreamInfo {
+        StreamInfo { name: self.name.clone(), topic_id: self.topic_id, partitions: self.partitions }
+    }
+}
+
+impl Table {
+    pub(super) fn group_no(&self, tenant: TenantId, name: &str) -> Option<GroupNo> {
+        self.tenants.get(&tenant)?.groups.get(name).copied()
+    }
+
+    pub(super) fn stream_no(&self, tenant: TenantId, name: &str) -> Option<StreamNo> {
+        self.tenants.get(&tenant)?.streams.get(name).copied()
+    }
+
+    pub(super) fn group(&self, tenant: TenantId, name: &str) -> Option<&Group> {
+        self.groups.get(&self.group_no(tenant, name)?)
+    }
+
+    pub(super) fn stream(&self, tenant: TenantId, name: &str) -> Option<&Stream> {
+        self.streams.get(&self.stream_no(tenant, name)?)
+    }
+
+    pub(super) fn position(&self, (group, stream, partition): Key) -> Option<&Position> {
+        self.groups.get(&group)?.positions.get(&(stream, partition))
+    }
+
+    pub(super) fn baseline(&self, (group, stream, partition): Key) -> Option<u64> {
+        self.groups.get(&group)?.baselines.get(&(stream, partition)).copied()
+    }
+
+    /// Makes one record true. An error means that the record contradicts the table: a journal that does not
+    /// belong to it, or a bug; never something to pass over.
+    pub(super) fn replay(&mut self, record: Record) -> Result<(), String> {
+        match record {
+            Record::Tenant { id, name, identity } => self.add_tenant(id, name, identity),
+            Record::Group { no, tenant, name } => self.add_group(no, tenant, name),
+            Record::Stream { no, tenant, name, topic_id, partitions } => {
+                self.add_stream(no, Stream { tenant, name, topic_id, partitions })
+            }
+            Record::Commit { key, position, .. } => self.put_position(key, position),
+            Record::Refused { .. } => Ok(()),
+            Record::GroupDeleted { no, .. } => self.remove_group(no),
+            Record::Baseline { key, evicted, .. } => self.put_baseline(key, evicted),
+        }
+    }
+
+    pub(super) fn add_tenant(
+        &mut self,
+        id: TenantId,
+        name: TenantName,
+        identity: [u8; 16],
+    ) -> Result<(), String> {
+        self.next.tenant = self.next.tenant.max(id.0 + 1);
+        let tenant = Tenant {
+            name,
+            identity,
+            groups: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            by_topic_id: HashMap::new(),
+            positions: 0,
+            partitions: 0,
+        };
+        fresh(self.tenants.insert(id, tenant).is_none(), || format!("tenant {} stands twice", id.0))
+    }
+
+    pub(super) fn add_group(&mut self, no: GroupNo, tenant: TenantId, name: GroupName) -> Result<(), String> {
+        self.next.group = self.next.group.max(no + 1);
+        let names = &mut self.tenant_mut(tenant)?.groups;
+        fresh(names.insert(name.clone(), no).is_none(), || format!("group {name:?} stands twice"))?;
+        let group = Group { tenant, name, positions: BTreeMap::new(), baselines: BTreeMap::new() };
+        fresh(self.groups.insert(no, group).is_none(), || format!("group number {no} stands twice"))
+    }
+
+    pub(super) fn add_stream(&mut self, no: StreamNo, stream: Stream) -> Result<(), String> {
+        self.next.stream = self.next.stream.max(no + 1);
+        let tenant = self.tenant_mut(stream.tenant)?;
+        tenant.by_topic_id.insert(stream.topic_id, no);
+        tenant.partitions += u64::try_from(stream.partitions).unwrap_or(0);
+        let taken = tenant.streams.insert(stream.name.clone(), no).is_some();
+        fresh(!taken, || format!("stream {:?} stands twice", stream.name))?;
+        fresh(self.streams.insert(no, stream).is_none(), || format!("stream number {no} stands twice"))
+    }
+
+    /// Stores a position.
+    pub(super) fn put_position(&mut self, key: Key, position: Position) -> Result<(), String> {
+        self.reach(key)?;
+        let (group, stream, partition) = key;
+        let group = self.group_mut(group)?;
+        let tenant = group.tenant;
+        if group.positions.insert((stream, partition), position).is_none() {
+            self.tenant_mut(tenant)?.positions += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn put_baseline(&mut self, key: Key, evicted: u64) -> Result<(), String> {
+        self.reach(key)?;
+        let (group, stream, partition) = key;
+        self.group_mut(group)?.baselines.insert((stream, partition), evicted);
+        Ok(())
+    }
+
+    /// A stream has at least as many partitions as have been spoken of.
+    fn reach(&mut self, (_, stream, partition): Key) -> Result<(), String> {
+        let known = self.streams.get_mut(&stream).ok_or_else(|| format!("stream {stream} is not known"))?;
+        let grown = partition.saturating_add(1).saturating_sub(known.partitions);
+        if let Ok(grown @ 1..) = u64::try_from(grown) {
+            known.partitions = partition.saturating_add(1);
+            let tenant = known.tenant;
+            self.tenant_mut(tenant)?.partitions += grown;
+        }
+        Ok(())
+    }
+
+    /// How many rows the table file should have.
+    pub(super) fn counts(&self) -> Counts {
+        let sum = |of: fn(&Group) -> usize| self.groups.values().map(|g| of(g) as u64).sum();
+        Counts {
+            tenants: self.tenants.len() as u64,
+            groups: self.groups.len() as u64,
+            streams: self.streams.len() as u64,
+            positions: self.tenants.values().map(|t| t.positions).sum(),
+            baselines: sum(|g| g.baselines.len()),
+        }
+    }
+
+    pub(super) fn remove_group(&mut self, no: GroupNo) -> Result<(), String> {
+        let group = self.groups.remove(&no).ok_or_else(|| format!("group {no} is not known"))?;
+        let tenant = self.tenant_mut(group.tenant)?;
+        tenant.groups.remove(&group.name);
+        tenant.positions -= group.positions.len() as u64;
+        Ok(())
+    }
+
+    pub(super) fn group_mut(&mut self, no: GroupNo) -> Result<&mut Group, String> {
+        self.groups.get_mut(&no).ok_or_else(|| format!("group {no} is not known"))
+    }
+
+    fn tenant_mut(&mut self, id: TenantId) -> Result<&mut Tenant, String> {
+        self.tenants.get_mut(&id).ok_or_else(|| format!("tenant {} is not known", id.0))
+    }
+}
+
+fn fresh(is_fresh: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if is_fresh { Ok(()) } else { Err(otherwise()) }
+}

@@ -1,0 +1,66 @@
+//! Which Kafka error code an expected "no", or a failure, becomes. The only place that chooses one.
+
+use crate::config::RefusalCode;
+use crate::model::refusal::Refusal;
+
+/// A Kafka error code (Kafka: `org.apache.kafka.common.protocol.Errors`).
+pub type Code = i16;
+
+/// All is well.
+pub const NONE: Code = 0;
+/// No such topic or partition.
+pub const UNKNOWN_TOPIC_OR_PARTITION: Code = 3;
+/// Metadata string longer than allowed.
+pub const OFFSET_METADATA_TOO_LARGE: Code = 12;
+/// The coordinator cannot answer yet: clients wait and ask again.
+pub const COORDINATOR_LOAD_IN_PROGRESS: Code = 14;
+/// A topic name that cannot be.
+pub const INVALID_TOPIC: Code = 17;
+/// The generation is not the group's.
+pub const ILLEGAL_GENERATION: Code = 22;
+/// The member is not in the group.
+pub const UNKNOWN_MEMBER_ID: Code = 25;
+/// Alternative code of a regression.
+pub const INVALID_COMMIT_OFFSET_SIZE: Code = 28;
+/// No such version of this API.
+pub const UNSUPPORTED_VERSION: Code = 35;
+/// A request that makes no sense.
+pub const INVALID_REQUEST: Code = 42;
+/// Code of a regression: no client retries it, and its text is true.
+pub const POLICY_VIOLATION: Code = 44;
+/// No such group.
+pub const GROUP_ID_NOT_FOUND: Code = 69;
+/// No topic with this id.
+pub const UNKNOWN_TOPIC_ID: Code = 100;
+
+/// The store has failed or is closed: every store API answers this, and clients wait and retry.
+pub const STORE_UNAVAILABLE: Code = COORDINATOR_LOAD_IN_PROGRESS;
+
+/// The code of a refused partition of an OffsetCommit of this version.
+pub fn of_commit(refusal: &Refusal, version: i16, regression: RefusalCode) -> Code {
+    match refusal {
+        Refusal::Regression(_) => match regression {
+            RefusalCode::PolicyViolation => POLICY_VIOLATION,
+            RefusalCode::InvalidCommitOffsetSize => INVALID_COMMIT_OFFSET_SIZE,
+        },
+        // A limit is a policy too, and no client retries this.
+        Refusal::LimitReached { .. } => POLICY_VIOLATION,
+        Refusal::PartitionOutOfRange { .. } | Refusal::InvalidStream | Refusal::UnknownStream => {
+            UNKNOWN_TOPIC_OR_PARTITION
+        }
+        Refusal::MetadataTooLarge { .. } => OFFSET_METADATA_TOO_LARGE,
+        // KIP-848: clients that know 69 are told it, older ones the code they know.
+        Refusal::UnknownGroup if version >= 9 => GROUP_ID_NOT_FOUND,
+        Refusal::UnknownGroup => ILLEGAL_GENERATION,
+        Refusal::UnknownMember => UNKNOWN_MEMBER_ID,
+    }
+}
+
+/// The code of a topic in a Metadata answer.
+pub fn of_metadata(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::InvalidStream => INVALID_TOPIC,
+        Refusal::LimitReached { .. } => POLICY_VIOLATION,
+        _ => UNKNOWN_TOPIC_OR_PARTITION,
+    }
+}

@@ -1,0 +1,157 @@
+//! The library as a program uses it: threads, callbacks, group commit, unchanged commits.
+
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use offsetd::model::op::Actor;
+use offsetd::store::StoreError;
+use offsetd::store::redb::Options;
+use offsetd::store::redb::crash::CrashDisk;
+use offsetd::{Commit, OffsetStore};
+
+fn on(disk: &CrashDisk) -> OffsetStore {
+    let engine = disk.open(Options::default()).expect("it opens");
+    OffsetStore::on(engine, Arc::new(offsetd::clock::SystemClock), None).expect("it starts")
+}
+
+/// The ancestor's fault 2, through threads.
+#[test]
+fn racing_commits_of_one_key_never_leave_the_lower_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = OffsetStore::open(dir.path()).unwrap();
+    for round in 0..20 {
+        let key = format!("g{round}");
+        let top = 64;
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let (store, key) = (&store, &key);
+                scope.spawn(move || {
+                    let tenant = store.tenant("default").unwrap();
+                    for n in (thread..top).step_by(8) {
+                        // Each thread climbs; which is ahead is anyone's guess.
+                        let verdict = tenant.commit(key, &Actor::named("t"), Commit::new("s", 0, n)).unwrap();
+                        let stands = tenant.position(key, "s", 0).unwrap().unwrap().offset;
+                        assert!(stands >= n, "{n} was answered {verdict:?}, but {stands} stands");
+                    }
+                });
+            }
+        });
+        let stands = store.tenant("default").unwrap().position(&key, "s", 0).unwrap().unwrap();
+        assert_eq!(stands.offset, top - 1);
+    }
+}
+
+/// The ancestor's fault 3: one sync per partition.
+#[test]
+fn many_commits_share_a_sync_and_unchanged_ones_need_none() {
+    let disk = CrashDisk::default();
+    let store = on(&disk);
+    let tenant = store.tenant("default").unwrap();
+    let me = Actor::named("me");
+    let many: Vec<_> = (0..500).map(|p| Commit::new("s", p, 1)).collect();
+    let before = disk.steps();
+    assert!(tenant.commit_many("g", &me, many.clone()).unwrap().iter().all(|v| v.is_ok()));
+    let first = disk.steps() - before;
+    assert!(first < 60, "{first} writes and syncs for one commit of 500 partitions");
+    let before = disk.steps();
+    for _ in 0..100 {
+        assert!(tenant.commit_many("g", &me, many.clone()).unwrap().iter().all(|v| v.is_ok()));
+    }
+    assert_eq!(disk.steps(), before, "an unchanged commit writes nothing");
+    // A client that loops on a refusal is journaled at a bounded rate.
+    let before = disk.steps();
+    for _ in 0..1_000 {
+        assert!(!tenant.commit("g", &me, Commit::new("s", 0, 0)).unwrap().is_ok());
+    }
+    assert!(disk.steps() - before < 60, "{} steps for a loop of refusals", disk.steps() - before);
+}
+
+#[test]
+fn callbacks_come_in_order_and_after_the_fact() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = OffsetStore::open(dir.path()).unwrap();
+    let tenant = store.tenant("default").unwrap();
+    let (sender, receiver) = sync_channel(1_000);
+    for n in 0..1_000 {
+        let sender = sender.clone();
+        let reader = tenant.clone();
+        let done = move |verdicts: Result<Vec<_>, _>| {
+            let verdicts: Vec<offsetd::model::op::Verdict> = verdicts.expect("the store works");
+            let stands = reader.position("g", "s", 0).unwrap().unwrap().offset;
+            sender.send((n, verdicts[0].is_ok(), stands)).unwrap();
+        };
+        tenant.commit_then("g", &Actor::named("me"), [Commit::new("s", 0, n)], done).unwrap();
+    }
+    for n in 0..1_000 {
+        let (answered, ok, stands) = receiver.recv().unwrap();
+        assert_eq!((answered, ok), (n, true));
+        assert!(stands >= n, "answered before it was published");
+    }
+}
+
+#[test]
+fn a_callback_may_hold_the_last_of_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sender, receiver) = sync_channel(1);
+    {
+        let store = OffsetStore::open(dir.path()).unwrap();
+        let tenant = store.tenant("default").unwrap();
+        let last = tenant.clone();
+        let done = move |_: Result<Vec<_>, _>| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            drop(last);
+            sender.send(()).unwrap();
+        };
+        tenant.commit_then("g", &Actor::named("me"), [Commit::new("s", 0, 1)], done).unwrap();
+    }
+    receiver.recv_timeout(std::time::Duration::from_secs(10)).expect("no deadlock");
+    // The files are let go of a moment later, by the commit thread.
+    let again = (0..100).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        OffsetStore::open(dir.path()).ok()
+    });
+    let again = again.expect("it opens again");
+    assert_eq!(again.tenant("default").unwrap().position("g", "s", 0).unwrap().unwrap().offset, 1);
+}
+
+#[test]
+fn a_store_is_open_once_at_a_time_and_closed_for_all_its_clones() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = OffsetStore::open(dir.path()).unwrap();
+    let second = OffsetStore::open(dir.path());
+    assert!(matches!(second, Err(StoreError::InUse { .. })), "{second:?}");
+    let clone = store.clone();
+    store.close().unwrap();
+    assert!(clone.tenant("default").is_err());
+    OffsetStore::open(dir.path()).expect("free again");
+}
+
+#[test]
+fn a_failed_disk_closes_the_store_and_loses_nothing_answered() {
+    let disk = CrashDisk::default();
+    let store = on(&disk);
+    let tenant = store.tenant("default").unwrap();
+    let me = Actor::named("me");
+    assert!(tenant.commit("g", &me, Commit::new("s", 0, 100)).unwrap().is_ok());
+    disk.stop_at(disk.steps() + 2);
+    assert!(tenant.commit("g", &me, Commit::new("s", 0, 101)).is_err());
+    assert!(tenant.commit("g", &me, Commit::new("s", 0, 102)).is_err(), "a failed sync is never retried");
+    assert!(tenant.position("g", "s", 0).is_err(), "reads are closed too");
+    drop((tenant, store));
+    let found = on(&disk.image(offsetd::store::redb::crash::Fate::Lost, &mut |_| 0));
+    let stands = found.tenant("default").unwrap().position("g", "s", 0).unwrap().unwrap();
+    assert_eq!(stands.offset, 100);
+}
+
+#[test]
+fn abandoned_is_as_good_as_killed() {
+    use offsetd::store::Store as _;
+    let dir = tempfile::tempdir().unwrap();
+    let engine = offsetd::store::redb::RedbStore::open(dir.path(), Options::default()).unwrap();
+    let op = |op| engine.apply(&[op], 1).unwrap().remove(0);
+    op(offsetd::model::op::Op::Tenant { name: "default".try_into().unwrap() });
+    engine.abandon();
+    assert!(engine.apply(&[], 1).is_err());
+    let store = OffsetStore::open(dir.path()).expect("the files are free");
+    store.tenant("default").unwrap();
+}
