@@ -164,9 +164,9 @@ pub struct ServerConfig {
     pub max_request_bytes: usize,
     /// Largest answer.
     pub max_response_bytes: usize,
-    /// Memory for requests over 64 KiB, all connections together; beyond it they wait.
+    /// Memory for requests over 64 KiB, all connections of a tenant together; beyond it they wait.
     pub request_memory_bytes: usize,
-    /// Memory for answers over 64 KiB, all connections together; beyond it they wait.
+    /// Memory for answers over 64 KiB, all connections of a tenant together; beyond it they wait.
     pub response_memory_bytes: usize,
     /// Array entries and tagged fields in one request.
     pub max_items_per_request: usize,
@@ -176,7 +176,7 @@ pub struct ServerConfig {
     pub idle_timeout_ms: u64,
     /// A request begun must be whole within this.
     pub request_read_timeout_ms: u64,
-    /// An answer must be taken within this.
+    /// A peer that takes nothing of an answer for so long is disconnected.
     pub write_timeout_ms: u64,
     /// How long a shutdown waits for what is under way.
     pub drain_timeout_ms: u64,

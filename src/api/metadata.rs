@@ -77,7 +77,7 @@ pub(super) async fn handle(
             }
         },
     };
-    let memory = room.reserve(found.iter().map(Found::bytes).sum()).await;
+    let memory = peer.reserve(found.iter().map(Found::bytes).sum(), room.max_response_bytes).await;
     answer.topics = found.into_iter().map(|found| found.answer(node)).collect();
     if request.include_topic_authorized_operations {
         for topic in answer.topics.iter_mut().filter(|topic| topic.error_code != codes::UNKNOWN_TOPIC_ID) {

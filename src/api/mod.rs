@@ -111,6 +111,17 @@ pub struct Peer {
     pub port: i32,
     /// Where it connects from.
     pub address: Arc<str>,
+    /// What its tenant may have in memory.
+    pub memory: Memory,
+}
+
+/// The memory of one tenant's large requests and answers, in KiB: no tenant can fill up another.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    /// For requests that are arriving or under way.
+    pub requests: Arc<Semaphore>,
+    /// For answers that are made or being written.
+    pub responses: Arc<Semaphore>,
 }
 
 /// What every API is handed besides the request.
@@ -122,19 +133,21 @@ pub struct Room {
     pub node_id: i32,
     /// Largest answer, in bytes.
     pub max_response_bytes: usize,
-    /// Memory for large answers, in KiB.
-    pub response_memory: Arc<Semaphore>,
     /// Array entries in one request.
     pub max_items_per_request: usize,
 }
 
-impl Room {
-    /// Waits for the memory of a large answer; small ones need none.
-    async fn reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let kib = u32::try_from(bytes.min(self.max_response_bytes) / 1024).unwrap_or(u32::MAX);
+impl Peer {
+    /// Waits for the memory of a large answer; small ones need none. `limit` is the largest answer there is.
+    async fn reserve(&self, bytes: usize, limit: usize) -> Option<OwnedSemaphorePermit> {
+        let kib = kib(bytes.min(limit));
         // The semaphore is never closed, so there is never an error to tell.
-        if kib < LARGE_KIB { None } else { self.response_memory.clone().acquire_many_owned(kib).await.ok() }
+        if kib < LARGE_KIB { None } else { self.memory.responses.clone().acquire_many_owned(kib).await.ok() }
     }
+}
+
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes / 1_024).unwrap_or(u32::MAX)
 }
 
 /// Requests and answers from this size on share a limited memory.
@@ -194,9 +207,12 @@ pub enum Unanswerable {
 }
 
 impl Admitted {
-    /// True for a commit: it may be handled while earlier commits wait for their sync. Anything else waits for them.
-    pub fn is_commit(&self) -> bool {
-        self.origin.api.key == ApiKey::OffsetCommit
+    /// True for a commit of a simple consumer: it may be handled while earlier commits wait for their sync. Anything
+    /// else must see what they did, and waits for them.
+    pub fn may_share_a_sync(&self) -> bool {
+        let Self { origin, request } = self;
+        let is_commit = origin.api.key == ApiKey::OffsetCommit;
+        is_commit && !offset_commit::claims_membership(&request.body, origin.api.flexible(origin.version))
     }
 }
 
@@ -285,7 +301,12 @@ impl Origin {
         memory: Option<OwnedSemaphorePermit>,
     ) -> Result<Reply, Unanswerable> {
         let frame = self.frame(version, body).map_err(|why| Unanswerable::Encode(why.to_string()))?;
-        Ok(Reply::Now(frame, memory))
+        // What making it took is free again; what is written is not.
+        let written = memory.and_then(|mut memory| {
+            let kib = (kib(frame.len()) as usize).min(memory.num_permits());
+            memory.split(kib)
+        });
+        Ok(Reply::Now(frame, written))
     }
 
     fn frame<R: Encodable + HeaderVersion>(&self, version: i16, body: &R) -> Result<BytesMut, Malformed> {

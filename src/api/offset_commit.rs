@@ -94,13 +94,14 @@ pub(super) async fn handle(
         for (p, partition) in topic.partitions.into_iter().enumerate() {
             let answer =
                 OffsetCommitResponsePartition::default().with_partition_index(partition.partition_index);
-            partitions.push(match &stream {
-                Some(stream) => {
+            partitions.push(match (&stream, coordinator.partition_in_range(partition.partition_index)) {
+                (Some(stream), Ok(())) => {
                     places.push((t, p));
                     items.push((stream.clone(), partition, mode));
                     answer
                 }
-                None => answer.with_error_code(code(&Refusal::InvalidStream)),
+                (None, _) => answer.with_error_code(code(&Refusal::InvalidStream)),
+                (_, Err(refusal)) => answer.with_error_code(code(&refusal)),
             });
         }
         topics.push(OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions));
@@ -147,6 +148,18 @@ pub(super) async fn handle(
     let coordinator = coordinator.clone();
     let pending = PendingCommit { origin, answer, places: kept_places, ticket, regression, coordinator, log };
     Ok(Reply::Later(Box::new(pending)))
+}
+
+/// Whether the generation is one of a member: 0 or higher. Reads past the group id; the body has been checked.
+pub(super) fn claims_membership(body: &[u8], flexible: bool) -> bool {
+    let after_group = if flexible {
+        let digits = body.iter().take_while(|byte| **byte & 0x80 != 0).count() + 1;
+        let length = body.iter().take(digits).rev().fold(0, |n, byte| n << 7 | usize::from(byte & 0x7f));
+        digits + length.saturating_sub(1)
+    } else {
+        body.first_chunk::<2>().map_or(2, |length| 2 + usize::from(u16::from_be_bytes(*length)))
+    };
+    body.get(after_group).is_some_and(|sign| *sign & 0x80 == 0)
 }
 
 fn proposal(partition: &OffsetCommitRequestPartition, limit: usize) -> Result<Proposal, Refusal> {
@@ -233,10 +246,11 @@ impl PendingCommit {
         if verdict.epoch_disorder {
             self.coordinator.metrics.epoch_disorder.inc();
         }
-        let (what, back): (_, Regression) = match &verdict.result {
-            Err(Refusal::Regression(back)) => ("refused", *back),
-            Ok(Accepted::Clamped(back)) => ("clamped", *back),
-            Ok(Accepted::Observed(back)) => ("observed", *back),
+        let (what, back): (_, Option<Regression>) = match &verdict.result {
+            Err(Refusal::Regression(back)) => ("refused", Some(*back)),
+            Ok(Accepted::Clamped(back)) => ("clamped", Some(*back)),
+            Ok(Accepted::Observed(back)) => ("observed", Some(*back)),
+            Err(Refusal::LimitReached { .. }) => ("limit", None),
             _ => return,
         };
         if !self.coordinator.may_tell() {
@@ -244,19 +258,39 @@ impl PendingCommit {
         }
         let Story { tenant, group, actor } = &self.log;
         let topic = &self.answer.topics[topic];
-        tracing::warn!(
-            tenant = &**tenant,
-            group = group.as_str(),
-            stream = topic.name.as_str(),
-            partition = topic.partitions[partition].partition_index,
-            stored = back.stored,
-            proposed = back.proposed,
-            epoch = back.proposed_epoch,
-            high_epoch = back.high_epoch,
-            client_id = &*actor.client_id,
-            address = &*actor.host,
-            "commit would go back: {what}"
-        );
+        let partition = topic.partitions[partition].partition_index;
+        let (tenant, group, stream) = (&**tenant, group.as_str(), topic.name.as_str());
+        let (client_id, address) = (&*actor.client_id, &*actor.host);
+        match (back, &verdict.result) {
+            (Some(back), _) => {
+                let Regression { stored, proposed, high_epoch, proposed_epoch: epoch } = back;
+                tracing::warn!(
+                    tenant,
+                    group,
+                    stream,
+                    partition,
+                    stored,
+                    proposed,
+                    epoch,
+                    high_epoch,
+                    client_id,
+                    address,
+                    "commit would go back: {what}"
+                );
+            }
+            (None, Err(refusal)) => {
+                tracing::warn!(
+                    tenant,
+                    group,
+                    stream,
+                    partition,
+                    client_id,
+                    address,
+                    "commit refused: {refusal}"
+                );
+            }
+            (None, Ok(_)) => {}
+        }
     }
 }
 
@@ -273,5 +307,34 @@ fn label(verdict: &Verdict) -> &'static str {
         Err(Refusal::MetadataTooLarge { .. }) => "metadata_too_large",
         Err(Refusal::UnknownGroup | Refusal::UnknownMember) => "not_a_member",
         Err(_) => "unknown_partition",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::GroupId;
+    use kafka_protocol::protocol::Encodable;
+
+    use super::*;
+
+    #[test]
+    fn a_generation_is_found_behind_any_group_id() {
+        for group in ["", "g", &"x".repeat(126), &"x".repeat(127), &"x".repeat(128), &"x".repeat(32_767)] {
+            for (generation, claims) in [(-1, false), (i32::MIN, false), (0, true), (i32::MAX, true)] {
+                for version in VERSIONS.0..=VERSIONS.1 {
+                    let request = OffsetCommitRequest::default()
+                        .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+                        .with_generation_id_or_member_epoch(generation);
+                    let mut body = BytesMut::new();
+                    request.encode(&mut body, version).unwrap();
+                    assert_eq!(
+                        claims_membership(&body, version >= 8),
+                        claims,
+                        "{} {generation}",
+                        group.len()
+                    );
+                }
+            }
+        }
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn handle(
             .iter()
             .map(|group| fetch(&group.group_id, group.topics.as_deref(), room, peer, &mut left))
             .collect();
-        let memory = room.reserve(room.max_response_bytes - left).await;
+        let memory = peer.reserve(room.max_response_bytes - left, room.max_response_bytes).await;
         let groups = request.groups.iter().zip(found).map(|(group, found)| {
             let answer = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
             match found {
@@ -71,7 +71,7 @@ pub(super) async fn handle(
         return (OffsetFetchResponse::default().with_groups(groups.collect()), memory);
     }
     let found = fetch(&request.group_id, request.topics.as_deref(), room, peer, &mut left);
-    let memory = room.reserve(room.max_response_bytes - left).await;
+    let memory = peer.reserve(room.max_response_bytes - left, room.max_response_bytes).await;
     let answer = match found {
         Ok(topics) => OffsetFetchResponse::default()
             .with_topics(topics.into_iter().map(|topic| topic.of_one(codes::NONE)).collect()),

@@ -13,7 +13,7 @@ use crate::embed::OffsetStore;
 use crate::embed::committer::Answer;
 use crate::metrics::Metrics;
 use crate::model::fence;
-use crate::model::names::{GroupName, StreamName, TenantId};
+use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::Committed;
 use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StreamInfo};
 use crate::model::refusal::Refusal;
@@ -44,6 +44,7 @@ pub struct Coordinator {
     pub metrics: Arc<Metrics>,
     /// Longest commit metadata, in UTF-16 units.
     pub max_metadata_units: usize,
+    max_partitions: i32,
     default_partitions: i32,
     in_flight: Arc<Semaphore>,
     told: Mutex<Told>,
@@ -82,6 +83,7 @@ impl Coordinator {
             guard: GuardPolicy::new(config),
             metrics,
             max_metadata_units: config.streams.max_metadata_units,
+            max_partitions: config.streams.max_partitions,
             default_partitions: config.streams.default_partitions,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
             told: Mutex::default(),
@@ -111,6 +113,16 @@ impl Coordinator {
         told.lines += u32::from(may);
         told.left_out += u64::from(!may);
         may
+    }
+
+    /// Whether a stream could have this partition: the first thing Kafka looks at.
+    pub fn partition_in_range(&self, partition: Partition) -> Result<(), Refusal> {
+        let limit = self.max_partitions;
+        if (0..limit).contains(&partition) {
+            Ok(())
+        } else {
+            Err(Refusal::PartitionOutOfRange { partition, limit })
+        }
     }
 
     /// Admits a commit by generation and member, before any partition is looked at.

@@ -96,7 +96,16 @@ impl OffsetStore {
         clock: Arc<dyn Clock>,
         observer: Option<Observer>,
     ) -> Result<Self, StoreError> {
-        let store: Arc<dyn StoreAny> = Arc::new(store);
+        Self::on_shared(Arc::new(store), clock, observer)
+    }
+
+    /// The same with an engine that is also held elsewhere.
+    pub fn on_shared<S: Store + std::fmt::Debug>(
+        store: Arc<S>,
+        clock: Arc<dyn Clock>,
+        observer: Option<Observer>,
+    ) -> Result<Self, StoreError> {
+        let store: Arc<dyn StoreAny> = store;
         let committer = Committer::start(store.clone().as_store(), clock, QUEUE_CAPACITY, observer);
         let committer = committer.map_err(|e| StoreError::Io {
             path: Path::new("offsetd-commit").to_owned(),

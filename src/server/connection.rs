@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::api::{self, LARGE_KIB, Peer, PendingCommit, Reply, Room, Unanswerable};
@@ -36,11 +36,10 @@ pub(super) struct Limits {
     idle: Duration,
     request_read: Duration,
     write: Duration,
-    request_memory: Arc<Semaphore>,
 }
 
 impl Limits {
-    pub(super) fn new(config: &ServerConfig, request_memory: Arc<Semaphore>) -> Self {
+    pub(super) fn new(config: &ServerConfig) -> Self {
         Self {
             max_connections: config.max_connections,
             max_request_bytes: config.max_request_bytes,
@@ -48,7 +47,6 @@ impl Limits {
             idle: Duration::from_millis(config.idle_timeout_ms),
             request_read: Duration::from_millis(config.request_read_timeout_ms),
             write: Duration::from_millis(config.write_timeout_ms),
-            request_memory,
         }
     }
 }
@@ -181,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // Others' memory may be long in coming: first say what there is to say.
         self.finish_all().await?;
         self.flush().await?;
-        let memory = self.limits.request_memory.clone().acquire_many_owned(kib);
+        let memory = self.peer.memory.requests.clone().acquire_many_owned(kib);
         match timeout(self.limits.request_read, memory).await {
             Ok(memory) => self.partial_memory = memory.ok(),
             Err(_) => return Err(End::Stalled),
@@ -193,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn request(&mut self, frame: BytesMut, memory: Option<OwnedSemaphorePermit>) -> Result<(), End> {
         let admitted = api::admit(frame, &self.room)?;
-        if !admitted.is_commit() {
+        if !admitted.may_share_a_sync() {
             self.finish_all().await?;
         }
         match api::handle(admitted, &self.room, &self.peer, &mut self.actor).await? {
@@ -249,9 +247,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.output.is_empty() {
             return Ok(());
         }
-        match timeout(self.limits.write, self.stream.write_all(&self.output)).await {
-            Ok(written) => written?,
-            Err(_) => return Err(End::NotReading),
+        let mut written = 0;
+        while let Some(rest) = self.output.get(written..).filter(|rest| !rest.is_empty()) {
+            match timeout(self.limits.write, self.stream.write(rest)).await {
+                Ok(more) => match more? {
+                    0 => return Err(End::Io(io::ErrorKind::WriteZero.into())),
+                    more => written += more,
+                },
+                Err(_) => return Err(End::NotReading),
+            }
         }
         self.held.clear();
         if self.output.capacity() > 2 * WRITE_BYTES {

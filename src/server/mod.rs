@@ -3,6 +3,7 @@
 mod connection;
 mod listener;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,12 +15,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::admin;
-use crate::api::{LARGE_KIB, Room};
+use crate::api::{LARGE_KIB, Memory, Room};
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
 use crate::coordinator::Coordinator;
 use crate::embed::{self, BatchStats, OffsetStore};
 use crate::metrics::Metrics;
+use crate::model::names::TenantId;
 use crate::store::StoreError;
 use crate::store::redb::RedbStore;
 use listener::Listener;
@@ -82,10 +84,15 @@ impl Server {
         metrics: Arc<Metrics>,
     ) -> Result<Self, ServeError> {
         let mut listeners = Vec::new();
+        let mut memories: HashMap<TenantId, Memory> = HashMap::new();
         for listener in config.all_listeners() {
             let tenant = offsets.tenant(&listener.tenant)?;
             let cluster = offsets.store().tenant_id_bytes(tenant.id())?.unwrap_or_default();
-            listeners.push(Listener::bind(&listener, tenant.id(), cluster).await?);
+            let memory = memories.entry(tenant.id()).or_insert_with(|| Memory {
+                requests: budget(config.server.request_memory_bytes),
+                responses: budget(config.server.response_memory_bytes),
+            });
+            listeners.push(Listener::bind(&listener, tenant.id(), cluster, memory.clone()).await?);
         }
         let admin = match config.admin_address()? {
             Some(address) => {
@@ -102,10 +109,9 @@ impl Server {
             coordinator: coordinator.clone(),
             node_id: server.node_id,
             max_response_bytes: server.max_response_bytes,
-            response_memory: memory(server.response_memory_bytes),
             max_items_per_request: server.max_items_per_request,
         });
-        let limits = Arc::new(connection::Limits::new(server, memory(server.request_memory_bytes)));
+        let limits = Arc::new(connection::Limits::new(server));
         let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
         let drain = Duration::from_millis(server.drain_timeout_ms);
         Ok(Self { listeners, admin, offsets, coordinator, room, limits, drain, data_dir })
@@ -187,6 +193,6 @@ fn observer(metrics: Arc<Metrics>) -> embed::Observer {
 }
 
 /// A memory budget, in KiB.
-fn memory(bytes: usize) -> Arc<Semaphore> {
+fn budget(bytes: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new((bytes / 1024).max(LARGE_KIB as usize)))
 }

@@ -1,0 +1,247 @@
+//! Ten thousand hostile frames from a fixed seed. The server answers each or hangs up, and goes on.
+
+use std::thread;
+
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::support::random::Random;
+use crate::support::wire::{self, Header};
+use crate::support::{fetching, *};
+
+const SEED: u64 = 0x0FF5_E7D0_0BAD_F00D;
+const FRAMES: usize = 10_000;
+const WORKERS: usize = 4;
+const PEAK_MIB: u64 = 256;
+
+/// Numbers that break what counts, measures or adds.
+const EDGES: [i64; 14] =
+    [-1, 0, 1, 2, 127, 128, 255, 32_767, 32_768, 65_535, 0x7FFF_FFFF, -0x8000_0000, 1 << 30, 10_000];
+
+/// A frame to send, and whether the server can know where it ends.
+struct Hostile {
+    bytes: Vec<u8>,
+    /// The correlation id, where the first frame's header still has one.
+    answered_as: Option<[u8; 4]>,
+    what: String,
+}
+
+/// One honest request of each API and version, as payloads.
+fn honest() -> Vec<Vec<u8>> {
+    let header = Header::new(0x0102_0304);
+    let text = |text: &'static str| StrBytes::from_static_str(text);
+    let mut payloads = Vec::new();
+    for version in API_VERSIONS_VERSIONS {
+        let request = ApiVersionsRequest::default();
+        let named =
+            request.clone().with_client_software_name(text("it")).with_client_software_version(text("1"));
+        payloads.push(wire::payload(version, &header, if version >= 3 { &named } else { &request }));
+    }
+    for version in METADATA_VERSIONS {
+        let topic = |name| MetadataRequestTopic::default().with_name(Some(TopicName(text(name))));
+        let request = MetadataRequest::default().with_topics(Some(vec![topic("orders"), topic("bills")]));
+        payloads.push(wire::payload(version, &header, &request));
+    }
+    for version in FIND_COORDINATOR_VERSIONS {
+        let request = FindCoordinatorRequest::default();
+        let request = match version {
+            4.. => request.with_coordinator_keys(vec![text("one"), text("two")]),
+            _ => request.with_key(text("one")),
+        };
+        payloads.push(wire::payload(version, &header, &request));
+    }
+    for version in COMMIT_VERSIONS {
+        let ask = commit_of("hostile")
+            .member("m")
+            .instance("i")
+            .put(("orders", 0), offset(7).epoch(3).metadata("meta"));
+        let ask = ask.put(("orders", 1), 8).put(("bills", 0), 9);
+        payloads.push(wire::payload(version, &header, &ask.request(version)));
+    }
+    for version in FETCH_VERSIONS {
+        let ask = fetch_of("hostile").member("m", 3).of(("orders", 0)).of(("orders", 1)).of(("bills", 0));
+        let asks = if version >= 8 { vec![ask, fetch_of("other")] } else { vec![ask] };
+        payloads.push(wire::payload(version, &header, &fetching::request(version, &asks, version >= 7)));
+    }
+    payloads
+}
+
+/// An honest payload with one thing wrong.
+fn mutated(random: &mut Random, mut payload: Vec<u8>) -> Hostile {
+    let mut claimed = None;
+    let at = random.below(payload.len());
+    // A third of the wounds go where the header is done and the body begins.
+    let at = if random.below(3) == 0 { at.max(8 + random.below(10)).min(payload.len() - 1) } else { at };
+    let edge = *random.pick(&EDGES);
+    let what = match random.below(10) {
+        0 | 1 => {
+            payload[at] ^= 1 << random.below(8);
+            format!("a bit at {at}")
+        }
+        2 => {
+            payload[at] = random.next() as u8;
+            format!("a byte at {at}")
+        }
+        3 => {
+            overwrite(&mut payload, at, &(edge as i16).to_be_bytes());
+            format!("two bytes of {edge} at {at}")
+        }
+        4 => {
+            overwrite(&mut payload, at, &(edge as i32).to_be_bytes());
+            format!("four bytes of {edge} at {at}")
+        }
+        5 => {
+            let mut varint = Vec::new();
+            wire::varint(&mut varint, edge as u32);
+            payload.splice(at..=at, varint);
+            format!("a varint of {edge} at {at}")
+        }
+        6 => {
+            payload.splice(at..=at, [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
+            format!("a varint without an end at {at}")
+        }
+        7 => {
+            payload.truncate(at);
+            format!("an end at {at}")
+        }
+        8 => {
+            let more = random.below(40);
+            let more = random.bytes(more);
+            payload.splice(at..at, more);
+            format!("more bytes at {at}")
+        }
+        _ => {
+            let honest = payload.len() as i32;
+            let lie = honest.wrapping_add(*random.pick(&[-1, 1, -4, 4, 1000, 1 << 20, i32::MAX, i32::MIN]));
+            claimed = Some(lie);
+            format!("a frame of {honest} that claims {lie}")
+        }
+    };
+    let answered_as = payload.get(4..8).and_then(|id| id.try_into().ok()).filter(|_| claimed.is_none());
+    let mut bytes = wire::framed(&payload);
+    if let Some(claimed) = claimed {
+        overwrite(&mut bytes, 0, &claimed.to_be_bytes());
+    }
+    Hostile { bytes, answered_as, what }
+}
+
+fn overwrite(bytes: &mut [u8], at: usize, with: &[u8]) {
+    for (to, from) in bytes.iter_mut().skip(at).zip(with) {
+        *to = *from;
+    }
+}
+
+/// Bytes that were never a request; now and then with a length or a header that makes them look like one.
+fn noise(random: &mut Random) -> Hostile {
+    let length = *random.pick(&[0, 1, 2, 4, 8, 9, 16, 64, 300, 2000]);
+    let mut payload = random.bytes(length);
+    match random.below(3) {
+        0 => Hostile { bytes: payload, answered_as: None, what: "noise".to_owned() },
+        1 => {
+            Hostile { bytes: wire::framed(&payload), answered_as: None, what: "noise in a frame".to_owned() }
+        }
+        _ => {
+            let key = *random.pick(&[3_i16, 8, 9, 10, 18]);
+            let version = random.below(15) as i16;
+            payload =
+                wire::raw_payload(key, version, &Header::new(9), wire::is_flexible(key, version), &payload);
+            let what = format!("noise as API {key} version {version}");
+            Hostile { bytes: wire::framed(&payload), answered_as: Some(9_i32.to_be_bytes()), what }
+        }
+    }
+}
+
+/// Sends its share of the frames. Says what went wrong, with all that is needed to do it again.
+fn attack(world: &World, worker: usize) -> Result<(), String> {
+    let mut random = Random::from_seed(SEED ^ worker as u64);
+    let honest = honest();
+    let mut client: Option<Client> = None;
+    for n in 0..FRAMES / WORKERS {
+        let hostile = match n % 5 {
+            0 => noise(&mut random),
+            _ => {
+                let payload = random.pick(&honest).clone();
+                mutated(&mut random, payload)
+            }
+        };
+        let connection = client.get_or_insert_with(|| world.connect());
+        let sent = connection.try_send_bytes(&hostile.bytes);
+        let complete = hostile.answered_as.is_some();
+        if !complete {
+            connection.finish_sending();
+        }
+        let outcome = match sent {
+            Err(_) => Ok(None),
+            Ok(()) if complete => connection.frame(),
+            Ok(()) => until_the_end(connection),
+        };
+        let wrong = match outcome {
+            Err(error) => Some(format!("neither answered nor hung up: {error}")),
+            Ok(None) => {
+                client = None;
+                None
+            }
+            Ok(Some(answer)) => match hostile.answered_as {
+                Some(id) if answer.get(..4) != Some(&id[..]) => {
+                    Some(format!("answered as {:02x?}", answer.get(..4)))
+                }
+                _ => None,
+            },
+        };
+        if let Some(wrong) = wrong {
+            return Err(format!(
+                "seed {SEED:#x}, worker {worker}, frame {n} ({}): {wrong}\n{:02x?}",
+                hostile.what, hostile.bytes
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing more is sent: the server may answer what it understood, and then it hangs up.
+fn until_the_end(connection: &mut Client) -> std::io::Result<Option<bytes::Bytes>> {
+    loop {
+        match connection.frame() {
+            Ok(Some(_)) => {}
+            end => return end,
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_hostile_frames_change_nothing_for_the_others() {
+    let mut world = World::new();
+    world.commit("kept", ("kept", 0), offset(100).epoch(5).metadata("m")).ok();
+    let outcomes: Vec<Result<(), String>> = thread::scope(|scope| {
+        let world = &world;
+        let workers: Vec<_> = (0..WORKERS).map(|worker| scope.spawn(move || attack(world, worker))).collect();
+        workers.into_iter().map(|worker| worker.join().must("see a worker end")).collect()
+    });
+    let failures: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
+    assert!(failures.is_empty(), "{}\nthe server said:\n{}", failures.join("\n"), world.server().stderr());
+
+    world.server().never_panicked();
+    world.disconnect();
+    world.fetch("kept", ("kept", 0)).is(offset(100).epoch(5).metadata("m"));
+    world.commit("kept", ("kept", 0), 99).is(POLICY_VIOLATION);
+    world.commit("kept", ("kept", 0), 101).ok();
+    if let Some(peak) = world.server().peak_memory_kib() {
+        println!("{FRAMES} hostile frames (seed {SEED:#x}): the peak of resident memory is {peak} KiB");
+        assert!(peak < PEAK_MIB << 10, "the peak of resident memory is {peak} KiB");
+    }
+    world.kill_and_restart();
+    world.fetch("kept", ("kept", 0)).is(101);
+}
+
+/// The mutations would prove little if what they start from were not served.
+#[test]
+fn the_honest_requests_behind_the_hostile_ones_are_served() {
+    let world = World::new();
+    let mut client = world.connect();
+    for payload in honest() {
+        client.send_payload(&payload);
+        let answer = client.frame().must("receive").must(&format!("receive an answer to {payload:02x?}"));
+        assert_eq!(answer.get(..4), payload.get(4..8), "the correlation id of {payload:02x?}");
+    }
+}

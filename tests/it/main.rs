@@ -1,0 +1,21 @@
+//! The server as a process, over a loopback socket: one room a file, one binary.
+//!
+//! `OFFSETD_BIN` points the tests at another binary than the one cargo has built.
+
+#![allow(unreachable_pub, reason = "a test binary exports nothing")]
+
+mod support;
+
+mod api_versions;
+mod durability;
+mod find_coordinator;
+mod guard;
+mod hostile;
+mod limits;
+mod metadata;
+mod names;
+mod offset_commit;
+mod offset_fetch;
+mod pipelining;
+mod serve;
+mod tenants;

@@ -1,0 +1,42 @@
+//! What every test stands on: a server as a process, a client as a socket, and a small language over both.
+//!
+//! A test says what it wants in the words of [`world`]; it goes down to [`client`] (frames and typed calls at any
+//! version) or [`server`] (kill, restart, standard error) where that is its subject.
+
+pub mod client;
+pub mod fetching;
+pub mod load;
+pub mod must;
+pub mod random;
+pub mod server;
+pub mod value;
+pub mod wire;
+pub mod world;
+
+pub use client::Client;
+pub use fetching::{FetchAsk, fetch_of};
+pub use must::{Must, within};
+pub use server::{Home, Server};
+pub use value::{CommitAsk, commit_of, offset};
+pub use world::World;
+
+/// The code of an answer that refuses nothing.
+pub const NONE: i16 = 0;
+pub const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+pub const OFFSET_METADATA_TOO_LARGE: i16 = 12;
+pub const INVALID_TOPIC: i16 = 17;
+pub const ILLEGAL_GENERATION: i16 = 22;
+pub const UNKNOWN_MEMBER_ID: i16 = 25;
+pub const INVALID_COMMIT_OFFSET_SIZE: i16 = 28;
+pub const UNSUPPORTED_VERSION: i16 = 35;
+pub const INVALID_REQUEST: i16 = 42;
+pub const POLICY_VIOLATION: i16 = 44;
+pub const GROUP_ID_NOT_FOUND: i16 = 69;
+pub const UNKNOWN_TOPIC_ID: i16 = 100;
+
+/// The versions served, per API. The ApiVersions tests hold the server's own list to these.
+pub const COMMIT_VERSIONS: std::ops::RangeInclusive<i16> = 2..=9;
+pub const FETCH_VERSIONS: std::ops::RangeInclusive<i16> = 1..=9;
+pub const METADATA_VERSIONS: std::ops::RangeInclusive<i16> = 0..=13;
+pub const FIND_COORDINATOR_VERSIONS: std::ops::RangeInclusive<i16> = 0..=6;
+pub const API_VERSIONS_VERSIONS: std::ops::RangeInclusive<i16> = 0..=4;
