@@ -53,6 +53,10 @@ struct Queue {
 struct Inner {
     jobs: VecDeque<Job>,
     closing: bool,
+    /// The thread waits for jobs: waking costs a system call, so only a sleeper is woken.
+    idle: bool,
+    /// Submitters that wait for room.
+    blocked: usize,
 }
 
 impl fmt::Debug for Committer {
@@ -88,15 +92,20 @@ impl Committer {
     pub fn submit(&self, op: Op, done: Done) {
         let mut inner = self.queue.lock();
         while inner.jobs.len() >= self.queue.capacity && !inner.closing {
+            inner.blocked += 1;
             inner = self.queue.drained.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner.blocked -= 1;
         }
         if inner.closing {
             drop(inner);
             return done(Err(Arc::new(StoreError::Closed { because: "closed".to_owned() })));
         }
         inner.jobs.push_back(Job { op, done });
+        let wake = std::mem::take(&mut inner.idle);
         drop(inner);
-        self.queue.filled.notify_one();
+        if wake {
+            self.queue.filled.notify_one();
+        }
     }
 
     /// Queues an operation and waits for its answer.
@@ -137,17 +146,21 @@ impl Queue {
 
 /// One batch: waits until something is queued, takes it all, applies it, answers. `false` when there will be no more.
 fn run_once(queue: &Queue, store: &dyn Store, clock: &dyn Clock, observer: Option<&Observer>) -> bool {
-    let jobs = {
+    let (jobs, blocked) = {
         let mut inner = queue.lock();
         while inner.jobs.is_empty() {
             if inner.closing {
                 return false;
             }
+            inner.idle = true;
             inner = queue.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
-        std::mem::take(&mut inner.jobs)
+        inner.idle = false;
+        (std::mem::take(&mut inner.jobs), inner.blocked > 0)
     };
-    queue.drained.notify_all();
+    if blocked {
+        queue.drained.notify_all();
+    }
     let (ops, dones): (Vec<Op>, Vec<Done>) = jobs.into_iter().map(|job| (job.op, job.done)).unzip();
     let started = std::time::Instant::now();
     // A panic in the engine must not leave anybody waiting.

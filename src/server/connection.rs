@@ -6,13 +6,14 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::api::{self, LARGE_KIB, Peer, PendingCommit, Reply, Room, Unanswerable};
 use crate::config::ServerConfig;
@@ -93,6 +94,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         partial_memory: None,
         actor: Arc::default(),
         heard: Instant::now(),
+        timer: Box::pin(sleep_until(Instant::now())),
     };
     let end = connection.run().await;
     let (peer, metrics) = (&connection.peer, &connection.room.coordinator.metrics);
@@ -127,6 +129,8 @@ struct Connection<S> {
     actor: Arc<Actor>,
     /// When the last whole request came in, or the one now arriving began.
     heard: Instant,
+    /// Fires at or before the deadline: moving it with every request would cost more than an early look now and then.
+    timer: Pin<Box<Sleep>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -270,6 +274,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let partial = !self.input.is_empty();
         let patience = if partial { self.limits.request_read } else { self.limits.idle };
         let deadline = self.heard + patience;
+        if self.timer.is_elapsed() || self.timer.deadline() > deadline {
+            self.timer.as_mut().reset(deadline);
+        }
         let busy = !self.pending.is_empty();
         self.input.reserve(READ_BYTES.min(self.wanted()));
         let first = async {
@@ -291,8 +298,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             },
             _ = self.draining.wait_for(|draining| *draining) => return Err(End::Draining),
-            () = sleep_until(deadline), if partial || !busy => {
-                return Err(if partial { End::Stalled } else { End::Idle });
+            () = self.timer.as_mut(), if partial || !busy => {
+                return match Instant::now() >= deadline {
+                    true if partial => Err(End::Stalled),
+                    true => Err(End::Idle),
+                    false => Ok(()),
+                };
             }
         };
         self.pending.pop_front();
