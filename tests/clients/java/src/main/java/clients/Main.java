@@ -1,0 +1,80 @@
+package clients;
+
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.kafka.common.TopicPartition;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+/**
+ * Runs a script, in the language of ../python/script.py, against a server.
+ *
+ * <p>usage: clients.Main HOST:PORT consumer|async-consumer|admin < script
+ */
+public final class Main {
+    private final String bootstrap;
+    private final String role;
+    private Client client;
+
+    private Main(String bootstrap, String role) {
+        this.bootstrap = bootstrap;
+        this.role = role;
+    }
+
+    public static void main(String[] args) throws Exception {
+        Main main = new Main(args[0], args[1]);
+        PrintStream out = new PrintStream(System.out, true, UTF_8);
+        BufferedReader script = new BufferedReader(new InputStreamReader(System.in, UTF_8));
+        for (String line = script.readLine(); line != null; line = script.readLine()) {
+            if (!line.isBlank()) {
+                main.run(line.strip()).forEach(out::println);
+            }
+        }
+        main.close();
+    }
+
+    private List<String> run(String line) throws Exception {
+        String[] words = line.split(" ", 2);
+        String rest = words.length == 2 ? words[1] : "";
+        switch (words[0]) {
+            case "group":
+                close();
+                client = connect(rest);
+                return List.of();
+            case "commit":
+                return client.commit(Position.parseAll(rest));
+            case "fetch":
+                List<TopicPartition> partitions = new ArrayList<>();
+                for (String word : rest.split(" ")) {
+                    partitions.add(Position.parsePartition(word));
+                }
+                return client.fetch(partitions);
+            case "list":
+                return client.list();
+            default:
+                throw new IllegalArgumentException("no such verb: " + words[0]);
+        }
+    }
+
+    private Client connect(String group) {
+        switch (role) {
+            case "consumer":
+                return new ConsumerClient(bootstrap, group, "classic");
+            case "async-consumer":
+                return new ConsumerClient(bootstrap, group, "consumer");
+            case "admin":
+                return new AdminClient(bootstrap, group);
+            default:
+                throw new IllegalArgumentException("no such role: " + role);
+        }
+    }
+
+    private void close() {
+        if (client != null) {
+            client.close();
+        }
+    }
+}
