@@ -16,7 +16,7 @@ use super::history::Walk;
 use super::journal::Journal;
 use super::open::{OpenOptions, open};
 use super::refusals::Refusals;
-use super::table::Table;
+use super::table::{Stream, Table};
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::Committed;
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
@@ -332,32 +332,15 @@ impl Store for RedbStore {
         group: &str,
         wanted: &[Wanted<'_>],
     ) -> Result<Vec<Option<Committed>>, StoreError> {
-        let table = self.shared.table()?;
-        let group = table.group(tenant, group);
-        let mut found = Vec::new();
-        for Wanted { stream, partitions } in wanted {
-            let no = group.and_then(|_| table.stream_no(tenant, stream));
-            let at = |p: &Partition| Some(group?.positions.get(&(no?, *p))?.committed.clone());
-            found.extend(partitions.iter().map(at));
-        }
-        Ok(found)
+        Ok(self.shared.table()?.fetch(tenant, group, wanted))
     }
 
     fn group(&self, tenant: TenantId, group: &str) -> Result<Option<Vec<GroupOffset>>, StoreError> {
-        let table = self.shared.table()?;
-        let Some(group) = table.group(tenant, group) else { return Ok(None) };
-        let of = |((stream, partition), position): (&(u64, Partition), &crate::model::offset::Position)| {
-            let stream = table.streams.get(stream)?.name.clone();
-            Some(GroupOffset { stream, partition: *partition, committed: position.committed.clone() })
-        };
-        let mut offsets: Vec<_> = group.positions.iter().filter_map(of).collect();
-        offsets.sort_by(|a, b| (&a.stream, a.partition).cmp(&(&b.stream, b.partition)));
-        Ok(Some(offsets))
+        Ok(self.shared.table()?.offsets_of(tenant, group))
     }
 
     fn groups(&self, tenant: TenantId) -> Result<Vec<GroupName>, StoreError> {
-        let table = self.shared.table()?;
-        Ok(table.tenants.get(&tenant).map(|t| t.groups.keys().cloned().collect()).unwrap_or_default())
+        Ok(self.shared.table()?.group_names(tenant))
     }
 
     fn group_exists(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError> {
@@ -370,31 +353,19 @@ impl Store for RedbStore {
         stream: &str,
         partition: Partition,
     ) -> Result<Option<(GroupName, Committed)>, StoreError> {
-        let table = self.shared.table()?;
-        let Some(stream) = table.stream_no(tenant, stream) else { return Ok(None) };
-        let groups = table.tenants.get(&tenant).into_iter().flat_map(|t| t.groups.values());
-        let at = |no| {
-            let group = table.groups.get(no)?;
-            Some((&group.name, &group.positions.get(&(stream, partition))?.committed))
-        };
-        let slowest = groups.filter_map(at).min_by_key(|(name, committed)| (committed.offset, *name));
-        Ok(slowest.map(|(name, committed)| (name.clone(), committed.clone())))
+        Ok(self.shared.table()?.slowest(tenant, stream, partition))
     }
 
     fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError> {
-        let table = self.shared.table()?;
-        let numbers = table.tenants.get(&tenant).into_iter().flat_map(|t| t.streams.values());
-        Ok(numbers.filter_map(|no| table.streams.get(no)).map(super::table::Stream::info).collect())
+        Ok(self.shared.table()?.stream_infos(tenant))
     }
 
     fn stream(&self, tenant: TenantId, stream: &str) -> Result<Option<StreamInfo>, StoreError> {
-        Ok(self.shared.table()?.stream(tenant, stream).map(super::table::Stream::info))
+        Ok(self.shared.table()?.stream(tenant, stream).map(Stream::info))
     }
 
     fn stream_by_id(&self, tenant: TenantId, topic_id: [u8; 16]) -> Result<Option<StreamInfo>, StoreError> {
-        let table = self.shared.table()?;
-        let no = table.tenants.get(&tenant).and_then(|t| t.by_topic_id.get(&topic_id));
-        Ok(no.and_then(|no| table.streams.get(no)).map(super::table::Stream::info))
+        Ok(self.shared.table()?.stream_by_id(tenant, topic_id))
     }
 
     fn baseline(

@@ -13,6 +13,7 @@ mod fold;
 mod history;
 mod journal;
 mod open;
+mod read;
 mod record;
 mod refusals;
 mod schema;

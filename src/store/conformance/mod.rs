@@ -4,9 +4,10 @@
 //! walk then holds the engine against the oracle of [`super::memory`], operation by operation, reopening it now and
 //! then.
 
+mod walk;
+
 use std::sync::Arc;
 
-use super::memory::MemoryStore;
 use super::{Limits, Store, StoreError, Wanted};
 use crate::model::names::{GroupName, StreamName, TenantId, TenantName};
 use crate::model::offset::{Committed, Mode, Proposal};
@@ -36,7 +37,7 @@ pub fn run<H: Home>(mut home: impl FnMut() -> H) {
     history_says_who(home());
     a_closed_store_says_so(home());
     for seed in 0..8 {
-        walk_beside_the_oracle(home(), seed);
+        walk::beside_the_oracle(home(), seed);
     }
 }
 
@@ -369,93 +370,4 @@ fn a_closed_store_says_so<H: Home>(mut home: H) {
     assert!(matches!(store.group(t, "g"), Err(StoreError::Closed { .. })));
     drop(store);
     assert_eq!(offset(&open(&mut home), t, "g", "s", 0), Some(1));
-}
-
-/// A small generator, so that this suite needs no dependency (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
-
-fn walk_beside_the_oracle<H: Home>(mut home: H, seed: u64) {
-    let limits = Limits { max_groups: 6, max_positions: 40, max_partitions: 5, ..Limits::default() };
-    let oracle = MemoryStore::new(limits);
-    let mut store = home.open(limits).expect("it opens");
-    let mut dice = Dice(seed);
-    let names = [tenant_named(&store, "a"), tenant_named(&store, "b")];
-    assert_eq!(names, [tenant_named(&oracle, "a"), tenant_named(&oracle, "b")]);
-    for step in 0..400 {
-        let batch: Vec<Op> = (0..=dice.roll(4)).map(|_| random_op(&mut dice, &names)).collect();
-        let now_ms = 1_000 * step;
-        let expected = oracle.apply(&batch, now_ms).expect("the oracle applies");
-        let outcomes = store.apply(&batch, now_ms).expect("it applies");
-        assert_eq!(without_ids(outcomes), without_ids(expected), "seed {seed} step {step}: {batch:?}");
-        if dice.roll(40) == 0 {
-            drop(store);
-            store = home.open(limits).expect("it opens again");
-        }
-        for t in names {
-            assert_eq!(
-                store.groups(t).expect("reads"),
-                oracle.groups(t).expect("reads"),
-                "seed {seed} step {step}"
-            );
-            for name in oracle.groups(t).expect("reads") {
-                let (ours, theirs) = (store.group(t, name.as_str()), oracle.group(t, name.as_str()));
-                assert_eq!(ours.expect("reads"), theirs.expect("reads"), "seed {seed} step {step} {name:?}");
-            }
-            let sizes = |s: &dyn Store| {
-                let streams = s.streams(t).expect("reads").into_iter();
-                streams.map(|s| (s.name, s.partitions)).collect::<Vec<_>>()
-            };
-            assert_eq!(sizes(&store), sizes(&oracle), "seed {seed} step {step}");
-        }
-    }
-}
-
-fn random_op(dice: &mut Dice, tenants: &[TenantId; 2]) -> Op {
-    let t = tenants[dice.roll(2) as usize];
-    let group = group(["", "g", "a:b", "ü"][dice.roll(4) as usize]);
-    let who = actor(["x", "y"][dice.roll(2) as usize]);
-    let at = |dice: &mut Dice| stream(["s", "t.u", "v-w"][dice.roll(3) as usize]);
-    match dice.roll(30) {
-        0 => Op::DeleteGroup { tenant: t, group, actor: who },
-        1 => Op::EnsureStream { tenant: t, stream: at(dice), partitions: dice.roll(4) as i32 },
-        2 => {
-            let (stream, partition, evicted) = (at(dice), dice.roll(3) as i32, dice.roll(4));
-            Op::SwapBaseline { tenant: t, group, stream, partition, evicted, actor: who }
-        }
-        _ => {
-            let modes = [Mode::Reject, Mode::Reject, Mode::Clamp, Mode::Observe, Mode::Off];
-            let items = (0..dice.roll(5)).map(|_| CommitItem {
-                stream: at(dice),
-                partition: dice.roll(7) as i32 - 1,
-                proposal: Proposal {
-                    offset: dice.roll(30) as i64 - 3,
-                    leader_epoch: dice.roll(6) as i32 - 2,
-                    metadata: ["", "m", "n"][dice.roll(3) as usize].into(),
-                },
-                mode: modes[dice.roll(5) as usize],
-            });
-            Op::Commit { tenant: t, group, actor: who, items: items.collect() }
-        }
-    }
-}
-
-/// Topic ids are each engine's own.
-fn without_ids(outcomes: Vec<Outcome>) -> Vec<Outcome> {
-    let without = |outcome| match outcome {
-        Outcome::Stream(Ok(info)) => {
-            Outcome::Stream(Ok(crate::model::op::StreamInfo { topic_id: [0; 16], ..info }))
-        }
-        other => other,
-    };
-    outcomes.into_iter().map(without).collect()
 }

@@ -1,0 +1,317 @@
+//! Every setting: its default, its unit in its name, its meaning. The same tree is read from TOML, from the
+//! environment (`OFFSETD_` and the path in capitals: `OFFSETD_SERVER_IDLE_TIMEOUT_MS`) and, for a few, from the command
+//! line; later ones win. Unknown keys are refused.
+
+mod load;
+mod validate;
+
+use std::path::PathBuf;
+
+use crate::model::offset::Mode;
+use serde::{Deserialize, Serialize};
+
+pub use load::{ConfigError, Given};
+pub use validate::advertised;
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address of the first Kafka listener. Port 0 picks a free one.
+    pub listen: String,
+    /// `HOST:PORT` (or `HOST`) that clients are told to connect to. Empty: the listener's own address; for a
+    /// wildcard listener, the address that the client reached.
+    pub advertise: String,
+    /// Tenant of the first listener's clients.
+    pub tenant: String,
+    /// More listeners, each with an address, an advertised address and a tenant of its own.
+    pub listeners: Vec<ListenerConfig>,
+    /// Where the store is kept; made if it is not there.
+    pub data_dir: PathBuf,
+    /// Address of the admin HTTP listener (health, metrics), or `none`.
+    pub admin_listen: String,
+    /// The guard, for all tenants.
+    pub guard: GuardConfig,
+    /// Tenants with settings of their own. Others come into being by being named in a listener.
+    pub tenants: Vec<TenantConfig>,
+    /// The stream catalogue.
+    pub streams: StreamsConfig,
+    /// Connections and requests.
+    pub server: ServerConfig,
+    /// The store.
+    pub store: StoreConfig,
+    /// Logs, written to standard error.
+    pub log: LogConfig,
+}
+
+/// One further listener.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerConfig {
+    /// Its address.
+    pub listen: String,
+    /// What its clients are told to connect to; as for the first listener.
+    #[serde(default)]
+    pub advertise: String,
+    /// Its clients' tenant.
+    #[serde(default = "default_tenant")]
+    pub tenant: String,
+}
+
+/// What to do with commits that would go back.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuardConfig {
+    /// `reject`, `clamp`, `observe` or `off`.
+    pub mode: Mode,
+    /// Kafka code of a refused commit: 44 (POLICY_VIOLATION) or 28 (INVALID_COMMIT_OFFSET_SIZE).
+    pub refusal_code: RefusalCode,
+    /// Exceptions; the first that matches counts.
+    pub overrides: Vec<GuardOverride>,
+}
+
+/// Code of a refused commit. Others make clients retry, rejoin or die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub enum RefusalCode {
+    /// 44: no client retries it, every client shows it, its text is true.
+    #[default]
+    PolicyViolation,
+    /// 28: typed in Java's consumer, quiet in sarama; its text misleads.
+    InvalidCommitOffsetSize,
+}
+
+impl TryFrom<i64> for RefusalCode {
+    type Error = String;
+
+    fn try_from(code: i64) -> Result<Self, String> {
+        match code {
+            44 => Ok(RefusalCode::PolicyViolation),
+            28 => Ok(RefusalCode::InvalidCommitOffsetSize),
+            _ => Err(format!(
+                "refusal_code {code} is not 44 or 28: other codes make clients retry, rejoin or die"
+            )),
+        }
+    }
+}
+
+impl From<RefusalCode> for i64 {
+    fn from(code: RefusalCode) -> i64 {
+        match code {
+            RefusalCode::PolicyViolation => 44,
+            RefusalCode::InvalidCommitOffsetSize => 28,
+        }
+    }
+}
+
+/// An exception from a guard mode. `*` stands for any text, `?` for one character.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardOverride {
+    /// Tenants it is for.
+    #[serde(default = "any")]
+    pub tenant: String,
+    /// Groups it is for.
+    #[serde(default = "any")]
+    pub group: String,
+    /// Streams it is for.
+    #[serde(default = "any")]
+    pub stream: String,
+    /// The mode there.
+    pub mode: Mode,
+}
+
+/// A tenant's own settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantConfig {
+    /// Its name.
+    pub name: String,
+    /// Its guard mode, if not that of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard_mode: Option<Mode>,
+    /// Its refusal code, if not that of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal_code: Option<RefusalCode>,
+}
+
+/// What streams and groups may grow to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamsConfig {
+    /// Partitions of a stream that comes into being by being named.
+    pub default_partitions: i32,
+    /// Partitions a stream may have; commits beyond get code 3.
+    pub max_partitions: i32,
+    /// Partitions per tenant, of all its streams.
+    pub max_partitions_per_tenant: u64,
+    /// Streams per tenant.
+    pub max_streams_per_tenant: u64,
+    /// Groups per tenant.
+    pub max_groups_per_tenant: u64,
+    /// Committed partitions per tenant, of all its groups.
+    pub max_positions_per_tenant: u64,
+    /// Longest commit metadata, in UTF-16 units as Kafka counts (`offset.metadata.max.bytes`).
+    pub max_metadata_units: usize,
+}
+
+/// Connections and requests: what a peer can make the server hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Connections at a time, over all listeners; more are closed at once.
+    pub max_connections: usize,
+    /// Largest request; a larger one closes its connection before anything is allocated.
+    pub max_request_bytes: usize,
+    /// Largest answer.
+    pub max_response_bytes: usize,
+    /// Memory for requests over 64 KiB, all connections of a tenant together; beyond it they wait.
+    pub request_memory_bytes: usize,
+    /// Memory for answers over 64 KiB, all connections of a tenant together; beyond it they wait.
+    pub response_memory_bytes: usize,
+    /// Array entries and tagged fields in one request.
+    pub max_items_per_request: usize,
+    /// Commits under way per connection; further requests of it wait.
+    pub max_pending_per_connection: usize,
+    /// A connection without a request for so long is closed (`connections.max.idle.ms`).
+    pub idle_timeout_ms: u64,
+    /// A request begun must be whole within this.
+    pub request_read_timeout_ms: u64,
+    /// A peer that takes nothing of an answer for so long is disconnected.
+    pub write_timeout_ms: u64,
+    /// How long a shutdown waits for what is under way.
+    pub drain_timeout_ms: u64,
+    /// Kafka's broker id.
+    pub node_id: i32,
+    /// Threads that serve connections; 0: one per processor.
+    pub worker_threads: usize,
+}
+
+/// How the store is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Journal bytes folded into the table at a time; at four times this, commits wait for the fold.
+    pub fold_bytes: u64,
+    /// Memory for pages of the table file.
+    pub cache_bytes: usize,
+    /// History kept, at most this many bytes.
+    pub history_bytes: u64,
+    /// History kept, at most so long.
+    pub history_age_ms: i64,
+    /// Sync every group commit twice (see ARCHITECTURE.md, "One sync or two").
+    pub two_phase_journal: bool,
+}
+
+/// Logs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,offsetd::server=debug`.
+    pub level: String,
+}
+
+/// Shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+fn default_tenant() -> String {
+    "default".to_owned()
+}
+
+fn any() -> String {
+    "*".to_owned()
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9092".to_owned(),
+            advertise: String::new(),
+            tenant: default_tenant(),
+            listeners: Vec::new(),
+            data_dir: PathBuf::from("./offsetd-data"),
+            admin_listen: "127.0.0.1:9644".to_owned(),
+            guard: GuardConfig::default(),
+            tenants: Vec::new(),
+            streams: StreamsConfig::default(),
+            server: ServerConfig::default(),
+            store: StoreConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Default for StreamsConfig {
+    fn default() -> Self {
+        Self {
+            default_partitions: 1,
+            max_partitions: 10_000,
+            max_partitions_per_tenant: 200_000,
+            max_streams_per_tenant: 100_000,
+            max_groups_per_tenant: 1_000_000,
+            max_positions_per_tenant: 10_000_000,
+            max_metadata_units: 4_096,
+        }
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            max_request_bytes: 8 << 20,
+            max_response_bytes: 64 << 20,
+            request_memory_bytes: 64 << 20,
+            response_memory_bytes: 128 << 20,
+            max_items_per_request: 100_000,
+            max_pending_per_connection: 256,
+            idle_timeout_ms: 600_000,
+            request_read_timeout_ms: 30_000,
+            write_timeout_ms: 30_000,
+            drain_timeout_ms: 5_000,
+            node_id: 1,
+            worker_threads: 0,
+        }
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        let options = crate::store::redb::Options::default();
+        Self {
+            fold_bytes: options.fold_bytes,
+            cache_bytes: options.table_cache_bytes,
+            history_bytes: options.history_bytes,
+            history_age_ms: options.history_age_ms,
+            two_phase_journal: options.two_phase_journal,
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl Config {
+    /// All listeners, the first one included.
+    pub fn all_listeners(&self) -> Vec<ListenerConfig> {
+        let first = ListenerConfig {
+            listen: self.listen.clone(),
+            advertise: self.advertise.clone(),
+            tenant: self.tenant.clone(),
+        };
+        std::iter::once(first).chain(self.listeners.iter().cloned()).collect()
+    }
+}

@@ -1,0 +1,90 @@
+//! What settings must be, beyond their types. An error names path, reason and what would do.
+
+use std::net::SocketAddr;
+
+use super::{Config, ConfigError};
+use crate::model::names::TenantName;
+
+impl Config {
+    /// The admin listener's address, if there is to be one.
+    pub fn admin_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        if self.admin_listen == "none" {
+            return Ok(None);
+        }
+        address("admin_listen", &self.admin_listen, ", or none").map(Some)
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        for (index, listener) in self.all_listeners().iter().enumerate() {
+            let at = |key: &str| {
+                if index == 0 { key.to_owned() } else { format!("listeners[{}].{key}", index - 1) }
+            };
+            address(&at("listen"), &listener.listen, "")?;
+            advertised(&at("advertise"), &listener.advertise)?;
+            TenantName::new(&listener.tenant).map_err(|e| ConfigError::new(at("tenant"), e))?;
+        }
+        self.admin_address()?;
+        for (index, tenant) in self.tenants.iter().enumerate() {
+            let place = format!("tenants[{index}].name");
+            TenantName::new(&tenant.name).map_err(|e| ConfigError::new(&place, e))?;
+            if self.tenants[..index].iter().any(|other| other.name == tenant.name) {
+                return Err(ConfigError::new(place, format!("{:?} stands twice", tenant.name)));
+            }
+        }
+        let (streams, server, store) = (&self.streams, &self.server, &self.store);
+        let at_least = |place: &str, value: u64, least: u64| {
+            if value >= least {
+                Ok(())
+            } else {
+                Err(ConfigError::new(place, format!("{value} is below {least}")))
+            }
+        };
+        at_least("streams.max_partitions", u64::try_from(streams.max_partitions).unwrap_or(0), 1)?;
+        at_least("streams.default_partitions", u64::try_from(streams.default_partitions).unwrap_or(0), 1)?;
+        if streams.default_partitions > streams.max_partitions {
+            return Err(ConfigError::new("streams.default_partitions", "above streams.max_partitions"));
+        }
+        at_least("server.max_connections", server.max_connections as u64, 1)?;
+        at_least("server.max_request_bytes", server.max_request_bytes as u64, 1_024)?;
+        at_least("server.max_response_bytes", server.max_response_bytes as u64, 65_536)?;
+        at_least("server.max_items_per_request", server.max_items_per_request as u64, 1)?;
+        at_least("server.max_pending_per_connection", server.max_pending_per_connection as u64, 1)?;
+        for (place, memory, largest) in [
+            ("server.request_memory_bytes", server.request_memory_bytes, server.max_request_bytes),
+            ("server.response_memory_bytes", server.response_memory_bytes, server.max_response_bytes),
+        ] {
+            if !(largest..=u32::MAX as usize).contains(&memory) {
+                return Err(ConfigError::new(place, "must hold the largest one, and be below 4 GiB"));
+            }
+        }
+        at_least("server.node_id", u64::try_from(server.node_id).unwrap_or(0), 0)?;
+        if server.node_id < 0 {
+            return Err(ConfigError::new("server.node_id", "clients take no negative broker id"));
+        }
+        at_least("store.fold_bytes", store.fold_bytes, 65_536)
+    }
+}
+
+fn address(place: &str, text: &str, or: &str) -> Result<SocketAddr, ConfigError> {
+    let hint = format!("{text:?} is not an address such as 127.0.0.1:9092 or [::1]:0{or}");
+    text.parse().map_err(|_| ConfigError::new(place, hint))
+}
+
+/// Splits `HOST:PORT` or `HOST`; port `None` means the listener's own.
+pub fn advertised(place: &str, text: &str) -> Result<Option<(String, Option<u16>)>, ConfigError> {
+    let bad = |why: &str| Err(ConfigError::new(place, format!("{text:?} {why}; HOST:PORT or HOST")));
+    let (host, port) = match text.rsplit_once(':') {
+        _ if text.is_empty() => return Ok(None),
+        Some((host, port)) if !host.contains(':') || host.starts_with('[') => match port.parse::<u16>() {
+            Ok(port) => (host, Some(port).filter(|port| *port != 0)),
+            Err(_) => return bad("has a port that is no port"),
+        },
+        Some(_) if text.parse::<std::net::Ipv6Addr>().is_err() => return bad("has no usable host"),
+        _ => (text, None),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() || host.len() > 255 || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return bad("has no usable host");
+    }
+    Ok(Some((host.to_owned(), port)))
+}
