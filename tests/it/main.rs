@@ -18,4 +18,5 @@ mod offset_commit;
 mod offset_fetch;
 mod pipelining;
 mod serve;
+mod syncs;
 mod tenants;

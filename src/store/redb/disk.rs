@@ -27,7 +27,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync + 'static {
     fn exists(&self, name: &str) -> io::Result<bool>;
     /// Opens the redb file `name`, which must be there.
     fn open(&self, builder: &Builder, name: &str) -> Result<Database, DatabaseError>;
-    /// Makes the redb file `name`, filled by `fill`: afterwards it is there whole, or not at all.
+    /// Makes the redb file `name`, filled by `fill`: it is there whole, or not at all, once the next `put` is done.
     fn create(
         &self,
         builder: &Builder,
@@ -58,8 +58,8 @@ impl Directory {
         if cfg!(unix) { File::open(&self.dir)?.sync_all() } else { Ok(()) }
     }
 
-    fn backend(&self, file: File) -> Result<FileOrNothing, DatabaseError> {
-        Ok(FileOrNothing { file: FileBackend::new(file)?, cut: self.cut.clone() })
+    fn backend(&self, file: File, synced: bool) -> Result<FileOrNothing, DatabaseError> {
+        Ok(FileOrNothing { file: FileBackend::new(file)?, cut: self.cut.clone(), synced })
     }
 }
 
@@ -94,6 +94,8 @@ impl Disk for Directory {
     }
 
     fn put(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        // What was created before must not be less durable than what is put now.
+        self.sync_dir()?;
         let new = self.dir.join(format!("{name}.new"));
         let mut file = File::create(&new)?;
         file.write_all(content)?;
@@ -112,7 +114,7 @@ impl Disk for Directory {
             // redb would take an empty file for a new database.
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty").into());
         }
-        builder.create_with_backend(self.backend(file)?)
+        builder.create_with_backend(self.backend(file, true)?)
     }
 
     fn create(
@@ -124,12 +126,12 @@ impl Disk for Directory {
         // A kill inside redb's own creation leaves a file that it refuses to open: so under another name first.
         let new = self.dir.join(format!("{name}.new"));
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&new)?;
-        let db = builder.create_with_backend(self.backend(file)?)?;
+        // Until it has its name nobody relies on it, so it is synced once, whole, and not at every step of redb's.
+        let db = builder.create_with_backend(self.backend(file, false)?)?;
         fill(&db)?;
         drop(db);
         File::open(&new)?.sync_all()?;
-        fs::rename(&new, self.dir.join(name))?;
-        Ok(self.sync_dir()?)
+        Ok(fs::rename(&new, self.dir.join(name))?)
     }
 
     fn cut(&self) {
@@ -142,6 +144,8 @@ impl Disk for Directory {
 struct FileOrNothing {
     file: FileBackend,
     cut: Arc<AtomicBool>,
+    /// Whether a sync is one. Not while the file is being made.
+    synced: bool,
 }
 
 impl FileOrNothing {
@@ -168,7 +172,8 @@ impl StorageBackend for FileOrNothing {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.writable()?.sync_data()
+        let file = self.writable()?;
+        if self.synced { file.sync_data() } else { Ok(()) }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! The embedded engine: a bounded, synced journal in one redb file, and the table it is folded into in another.
 //!
-//! The way of a batch: [`decide`] judges it against the published [`table`] and what is ahead in the batch, and
+//! The way of a batch: `decide` judges it against the published `table` and what is ahead in the batch, and
 //! yields records; `journal` writes them as one row and syncs once; the table replays them and readers see
 //! them; only then does the caller get its outcomes. Replaying the same records at the next opening gives the same
 //! table: one function serves both. Now and then the `fold` writes the dirty part of the table to the second

@@ -56,12 +56,13 @@ fn open_files(disk: &dyn Disk, options: &OpenOptions<'_>) -> Result<Opened, Stor
         return Err(StoreError::InUse { dir: disk.dir().to_owned() });
     }
     let identity = disk.read(IDENTITY_FILE).map_err(|e| place.io(IDENTITY_FILE, "reading", e))?;
-    let store = match identity {
-        Some(bytes) => place.identity(&bytes)?,
-        None => place.create((options.ids)())?,
+    let (store, is_new) = match identity {
+        Some(bytes) => (place.identity(&bytes)?, false),
+        None => (place.create((options.ids)())?, true),
     };
-    let journal_db = place.open_db(JOURNAL_FILE, JOURNAL_CACHE_BYTES, store)?;
-    let table_db = place.open_db(TABLE_FILE, options.table_cache_bytes, store)?;
+    // The journal is small, and its last rows are counted by nothing else: every page's checksum is verified.
+    let journal_db = place.open_db(JOURNAL_FILE, JOURNAL_CACHE_BYTES, !is_new, store)?;
+    let table_db = place.open_db(TABLE_FILE, options.table_cache_bytes, false, store)?;
     let (mut table, folded) = place.load(&table_db)?;
     let mut dirty = Dirty::default();
     let held = place.replay(&journal_db, &mut table, &mut dirty, folded)?;
@@ -134,7 +135,7 @@ impl Place<'_> {
     /// A file without an identity is what a kill during creation leaves, if nothing was ever stored in it. If
     /// something was, its identity has been lost, and making it anew would lose offsets.
     fn must_be_unused(&self, name: &str) -> Result<(), StoreError> {
-        let db = self.open_file(name, JOURNAL_CACHE_BYTES)?;
+        let db = self.open_file(name, JOURNAL_CACHE_BYTES, true)?;
         let used = (|| -> Result<bool, redb::Error> {
             let read = db.begin_read()?;
             let rows = match read.open_table(JOURNAL) {
@@ -158,11 +159,17 @@ impl Place<'_> {
         }
     }
 
-    fn open_db(&self, name: &str, cache_bytes: usize, store: [u8; 16]) -> Result<Database, StoreError> {
+    fn open_db(
+        &self,
+        name: &str,
+        cache_bytes: usize,
+        verify: bool,
+        store: [u8; 16],
+    ) -> Result<Database, StoreError> {
         if !self.0.exists(name).map_err(|e| self.io(name, "looking for it", e))? {
             return Err(self.incomplete(format!("the file {name} is missing")));
         }
-        let db = self.open_file(name, cache_bytes)?;
+        let db = self.open_file(name, cache_bytes, verify)?;
         let meta: Option<FileMeta> = {
             let read = db.begin_read().map_err(|e| self.corrupt(name, e))?;
             let table = read.open_table(META).map_err(|e| self.corrupt(name, e))?;
@@ -182,11 +189,10 @@ impl Place<'_> {
         }
     }
 
-    /// Opens a redb file. The journal is small, and its last rows are counted by nothing else: every page's checksum is
-    /// verified.
-    fn open_file(&self, name: &str, cache_bytes: usize) -> Result<Database, StoreError> {
+    /// Opens a redb file, with every page's checksum verified or as it is.
+    fn open_file(&self, name: &str, cache_bytes: usize, verify: bool) -> Result<Database, StoreError> {
         let mut builder = builder(cache_bytes);
-        builder.set_check_integrity_on_open(name == JOURNAL_FILE);
+        builder.set_check_integrity_on_open(verify);
         match catch_unwind(AssertUnwindSafe(|| self.0.open(&builder, name))) {
             Ok(Ok(db)) => Ok(db),
             Ok(Err(DatabaseError::DatabaseAlreadyOpen)) => {
