@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
+use crate::store::StoreError;
 
 /// What the admin listener can see.
 #[derive(Debug, Clone)]
@@ -18,8 +19,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// True once the server is stopping.
     pub draining: watch::Receiver<bool>,
-    /// True once the store has failed.
-    pub failed: watch::Receiver<bool>,
+    /// Why the store has failed, once it has.
+    pub failed: watch::Receiver<Option<Arc<StoreError>>>,
 }
 
 /// Serves until it is dropped.
@@ -36,7 +37,7 @@ pub async fn serve(listener: TcpListener, state: State) {
 
 async fn ready(axum::extract::State(state): axum::extract::State<State>) -> impl IntoResponse {
     let not = |why| (StatusCode::SERVICE_UNAVAILABLE, why);
-    if *state.failed.borrow() {
+    if state.failed.borrow().is_some() {
         not("not ready: the store has failed\n")
     } else if *state.draining.borrow() {
         not("not ready: draining\n")

@@ -253,9 +253,7 @@ impl PendingCommit {
             Err(Refusal::LimitReached { .. }) => ("limit", None),
             _ => return,
         };
-        if !self.coordinator.may_tell() {
-            return;
-        }
+        let Some(left_out) = self.coordinator.refusal_lines.take() else { return };
         let Story { tenant, group, actor } = &self.log;
         let topic = &self.answer.topics[topic];
         let partition = topic.partitions[partition].partition_index;
@@ -275,6 +273,7 @@ impl PendingCommit {
                     high_epoch,
                     client_id,
                     address,
+                    left_out,
                     "commit would go back: {what}"
                 );
             }

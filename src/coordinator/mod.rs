@@ -2,9 +2,9 @@
 //! no wire types.
 
 pub mod guard;
+pub mod quota;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -19,20 +19,11 @@ use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StreamInfo};
 use crate::model::refusal::Refusal;
 use crate::store::{StoreError, Wanted};
 use guard::GuardPolicy;
+use quota::Quota;
 
-/// Commits that may be under way at once, over all connections. Below the committer's own bound, so that submitting
-/// never blocks a thread of the runtime.
-const IN_FLIGHT: usize = 32_768;
-
-/// Log lines about refusals: a client in a loop must not fill the disk.
-const REFUSAL_LINES_PER_SECOND: u32 = 10;
-
-#[derive(Debug, Default)]
-struct Told {
-    since: Option<Instant>,
-    lines: u32,
-    left_out: u64,
-}
+/// Partitions whose commits may be under way at once, over all connections. Not above the committer's own bound, which
+/// counts commits, so that submitting never blocks a thread of the runtime.
+const IN_FLIGHT: u32 = 65_536;
 
 /// The coordinator of one server.
 #[derive(Debug)]
@@ -47,8 +38,9 @@ pub struct Coordinator {
     max_partitions: i32,
     default_partitions: i32,
     in_flight: Arc<Semaphore>,
-    told: Mutex<Told>,
-    failed: watch::Sender<bool>,
+    /// Log lines about refused commits.
+    pub refusal_lines: Quota,
+    failed: watch::Sender<Option<Arc<StoreError>>>,
 }
 
 /// A commit's answer, once it is durable.
@@ -85,34 +77,15 @@ impl Coordinator {
             max_metadata_units: config.streams.max_metadata_units,
             max_partitions: config.streams.max_partitions,
             default_partitions: config.streams.default_partitions,
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
-            told: Mutex::default(),
-            failed: watch::Sender::new(false),
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT as usize)),
+            refusal_lines: Quota::default(),
+            failed: watch::Sender::new(None),
         }
     }
 
-    /// Becomes true when the store has failed: from then on every store API answers "not now".
-    pub fn failed(&self) -> watch::Receiver<bool> {
+    /// Tells why, when the store has failed: from then on every store API answers "not now".
+    pub fn failed(&self) -> watch::Receiver<Option<Arc<StoreError>>> {
         self.failed.subscribe()
-    }
-
-    /// Whether one more refusal may be logged now; the journal and the metrics have them all.
-    pub fn may_tell(&self) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        if told.since.is_none_or(|since| now - since >= Duration::from_secs(1)) {
-            if told.left_out > 0 {
-                tracing::warn!(
-                    left_out = told.left_out,
-                    "more commits would have gone back; see the metrics and the history"
-                );
-            }
-            *told = Told { since: Some(now), lines: 0, left_out: 0 };
-        }
-        let may = told.lines < REFUSAL_LINES_PER_SECOND;
-        told.lines += u32::from(may);
-        told.left_out += u64::from(!may);
-        may
     }
 
     /// Whether a stream could have this partition: the first thing Kafka looks at.
@@ -145,18 +118,19 @@ impl Coordinator {
         actor: Arc<Actor>,
         items: Vec<CommitItem>,
     ) -> Ticket {
-        self.submit(Op::Commit { tenant, group, actor, items }).await
+        let weight = u32::try_from(items.len()).unwrap_or(IN_FLIGHT).clamp(1, IN_FLIGHT);
+        self.submit(Op::Commit { tenant, group, actor, items }, weight).await
     }
 
-    async fn submit(&self, op: Op) -> Ticket {
+    async fn submit(&self, op: Op, weight: u32) -> Ticket {
         let (sender, receiver) = oneshot::channel();
         // Never closed, so never an error; without a permit the commit would only be less well bounded.
-        let permit = self.in_flight.clone().acquire_owned().await.ok();
+        let permit = self.in_flight.clone().acquire_many_owned(weight).await.ok();
         let failed = self.failed.clone();
         let done = move |answer: Answer| {
             drop(permit);
-            if answer.is_err() {
-                failed.send_replace(true);
+            if let Err(error) = &answer {
+                tell(&failed, error);
             }
             // The connection may be gone: then nobody wants to know.
             let _ = sender.send(answer);
@@ -200,7 +174,7 @@ impl Coordinator {
             return Ok(Err(Refusal::UnknownStream));
         }
         let partitions = self.default_partitions;
-        match self.submit(Op::EnsureStream { tenant, stream, partitions }).await.answer().await? {
+        match self.submit(Op::EnsureStream { tenant, stream, partitions }, 1).await.answer().await? {
             Outcome::Stream(result) => Ok(result),
             other => unreachable!("a stream is answered by {other:?}"),
         }
@@ -212,9 +186,18 @@ impl Coordinator {
     }
 
     fn checked<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if result.is_err() {
-            self.failed.send_replace(true);
-        }
-        result
+        result.inspect_err(|error| {
+            let because = error.to_string();
+            tell(&self.failed, &Arc::new(StoreError::Closed { because }));
+        })
     }
+}
+
+/// The first error stands: those after it only say that the store is closed.
+fn tell(failed: &watch::Sender<Option<Arc<StoreError>>>, error: &Arc<StoreError>) {
+    failed.send_if_modified(|told| {
+        let first = told.is_none();
+        told.get_or_insert_with(|| error.clone());
+        first
+    });
 }

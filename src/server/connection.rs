@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::api::{self, LARGE_KIB, Peer, PendingCommit, Reply, Room, Unanswerable};
 use crate::config::ServerConfig;
+use crate::coordinator::quota::Quota;
 use crate::model::op::Actor;
 use crate::wire::frame::{self, Frame, FrameError, PREFIX_BYTES};
 
@@ -24,6 +25,8 @@ use crate::wire::frame::{self, Frame, FrameError, PREFIX_BYTES};
 const READ_BYTES: usize = 16 << 10;
 /// Answers are written at the latest when so many bytes are ready.
 const WRITE_BYTES: usize = 64 << 10;
+/// Bytes of requests whose commits may be under way on a connection, large requests apart.
+const PENDING_BYTES: usize = 128 << 10;
 /// After the last answer, unread input is thrown away for so long: closing with input unread would reset the
 /// connection and could destroy answers on their way.
 const LINGER: Duration = Duration::from_millis(500);
@@ -37,6 +40,8 @@ pub(super) struct Limits {
     idle: Duration,
     request_read: Duration,
     write: Duration,
+    /// Log lines about connections closed.
+    closed_lines: Quota,
 }
 
 impl Limits {
@@ -48,6 +53,7 @@ impl Limits {
             idle: Duration::from_millis(config.idle_timeout_ms),
             request_read: Duration::from_millis(config.request_read_timeout_ms),
             write: Duration::from_millis(config.write_timeout_ms),
+            closed_lines: Quota::default(),
         }
     }
 }
@@ -90,6 +96,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         input: BytesMut::new(),
         output: BytesMut::new(),
         pending: VecDeque::new(),
+        pending_bytes: 0,
         held: Vec::new(),
         partial_memory: None,
         actor: Arc::default(),
@@ -104,12 +111,23 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         }
         _ => {
             metrics.connections_refused.inc();
-            tracing::info!(address = &*peer.address, tenant = &*peer.tenant_name, "connection closed: {end}");
+            if let Some(left_out) = connection.limits.closed_lines.take() {
+                let (address, tenant) = (&*peer.address, &*peer.tenant_name);
+                tracing::info!(address, tenant, left_out, "connection closed: {end}");
+            }
         }
     }
     if !matches!(end, End::Closed | End::Io(_) | End::NotReading) {
         connection.linger().await;
     }
+}
+
+/// A commit under way.
+struct Pending {
+    commit: Box<PendingCommit>,
+    request_bytes: usize,
+    /// Its share of the memory for large requests.
+    _memory: Option<OwnedSemaphorePermit>,
 }
 
 struct Connection<S> {
@@ -120,8 +138,10 @@ struct Connection<S> {
     draining: watch::Receiver<bool>,
     input: BytesMut,
     output: BytesMut,
-    /// Commits under way, in the order of their requests, with their share of the memory for large requests.
-    pending: VecDeque<(Box<PendingCommit>, Option<OwnedSemaphorePermit>)>,
+    /// Commits under way, in the order of their requests.
+    pending: VecDeque<Pending>,
+    /// Bytes of their requests.
+    pending_bytes: usize,
     /// Memory of the answers in `output`.
     held: Vec<OwnedSemaphorePermit>,
     /// Memory of the large request that is arriving.
@@ -194,17 +214,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn request(&mut self, frame: BytesMut, memory: Option<OwnedSemaphorePermit>) -> Result<(), End> {
+        let request_bytes = frame.len();
         let admitted = api::admit(frame, &self.room)?;
         if !admitted.may_share_a_sync() {
             self.finish_all().await?;
         }
+        while self.pending.len() >= self.limits.max_pending || self.pending_bytes > PENDING_BYTES {
+            self.flush().await?;
+            self.finish_first().await?;
+        }
         match api::handle(admitted, &self.room, &self.peer, &mut self.actor).await? {
             Reply::Later(commit) => {
-                self.pending.push_back((commit, memory));
-                if self.pending.len() >= self.limits.max_pending {
-                    self.flush().await?;
-                    self.finish_first().await?;
-                }
+                self.pending_bytes += request_bytes;
+                self.pending.push_back(Pending { commit, request_bytes, _memory: memory });
             }
             // A commit that needed no store must not overtake those that do.
             Reply::Now(answer, answer_memory) => {
@@ -217,12 +239,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn finish_first(&mut self) -> Result<(), End> {
-        if let Some((mut commit, memory)) = self.pending.pop_front() {
-            let answer = commit.finish().await?;
-            self.output.extend_from_slice(&answer);
-            drop(memory);
+        if let Some(first) = self.pending.front_mut() {
+            let answer = first.commit.finish().await?;
+            self.answered(&answer);
         }
         Ok(())
+    }
+
+    /// Takes the answer of the first commit under way.
+    fn answered(&mut self, answer: &[u8]) {
+        if let Some(first) = self.pending.pop_front() {
+            self.pending_bytes -= first.request_bytes;
+        }
+        self.output.extend_from_slice(answer);
     }
 
     async fn finish_all(&mut self) -> Result<(), End> {
@@ -239,10 +268,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Takes the answers that are there already.
     fn finish_ready(&mut self) -> Result<(), End> {
-        while let Some((commit, _)) = self.pending.front_mut() {
-            let Some(answer) = commit.try_finish() else { break };
-            self.output.extend_from_slice(&answer?);
-            self.pending.pop_front();
+        while let Some(first) = self.pending.front_mut() {
+            let Some(answer) = first.commit.try_finish() else { break };
+            self.answered(&answer?);
         }
         Ok(())
     }
@@ -281,7 +309,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.input.reserve(READ_BYTES.min(self.wanted()));
         let first = async {
             match self.pending.front_mut() {
-                Some((commit, _)) => commit.finish().await,
+                Some(first) => first.commit.finish().await,
                 None => std::future::pending().await,
             }
         };
@@ -306,8 +334,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 };
             }
         };
-        self.pending.pop_front();
-        self.output.extend_from_slice(&answer);
+        self.answered(&answer);
         self.finish_ready()
     }
 

@@ -48,10 +48,8 @@ pub enum ServeError {
         error: std::io::Error,
     },
     /// The store failed while serving. The process should end, so that its supervisor opens the store anew.
-    #[error(
-        "the store has failed; every answer from now on would be a guess. Look at the log, the disk, and start again"
-    )]
-    StoreFailed,
+    #[error("the store has failed; what was answered is kept. Mend what is wrong and start again")]
+    StoreFailed(#[source] Arc<StoreError>),
 }
 
 /// A server that listens.
@@ -156,17 +154,18 @@ impl Server {
         });
         // Senders that are gone count as "stop".
         let store_failed = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => false,
-            _ = failed.wait_for(|failed| *failed) => true,
+            _ = stop.wait_for(|stop| *stop) => None,
+            error = failed.wait_for(Option::is_some) => error.ok().and_then(|error| error.clone()),
         };
-        if store_failed {
-            tracing::error!("the store has failed; ending, so that a supervisor can start anew");
-        } else {
-            tracing::info!("stopping: no new connections, finishing what is under way");
+        match &store_failed {
+            Some(error) => {
+                tracing::error!(%error, "the store has failed; ending, so that a supervisor can start anew")
+            }
+            None => tracing::info!("stopping: no new connections, finishing what is under way"),
         }
         draining.send_replace(true);
         let all_done = async { while tasks.join_next().await.is_some() {} };
-        let bound = if store_failed { self.drain.min(Duration::from_secs(2)) } else { self.drain };
+        let bound = if store_failed.is_some() { self.drain.min(Duration::from_secs(2)) } else { self.drain };
         if tokio::time::timeout(bound, all_done).await.is_err() {
             tracing::warn!("some connections did not end in time; closing them");
             tasks.shutdown().await;
@@ -175,8 +174,8 @@ impl Server {
             admin.abort();
         }
         let offsets = self.offsets;
-        if store_failed {
-            return Err(ServeError::StoreFailed);
+        if let Some(error) = store_failed {
+            return Err(ServeError::StoreFailed(error));
         }
         // Folding may take a moment; it is not for a runtime thread.
         let closed = tokio::task::spawn_blocking(move || offsets.close()).await;

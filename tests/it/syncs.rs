@@ -74,7 +74,7 @@ fn commit_one_by_one(address: SocketAddr, n: i64, together: &Barrier) {
     together.wait();
     for offset in 0..COMMITS_EACH {
         let header = client.header();
-        let request = commit_of(&format!("g{n}")).put(("orders", 0), offset).request(9);
+        let request = commit_of(format!("g{n}")).put(("orders", 0), offset).request(9);
         let frame = wire::framed(&wire::payload(9, &header, &request));
         client.try_send_bytes(&frame).must("send a commit");
         let frame = client.frame().must("read").must("be answered");

@@ -1,0 +1,53 @@
+//! A bounded number of log lines per second: a peer in a loop must not fill the disk, and what was left out is said.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Lines of one kind per second.
+const LINES_PER_SECOND: u32 = 10;
+
+/// Counts lines of one kind.
+#[derive(Debug, Default)]
+pub struct Quota(Mutex<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    since: Option<Instant>,
+    lines: u32,
+    left_out: u64,
+}
+
+impl Quota {
+    /// Whether one more line may be written now; if so, how many were left out since the last one.
+    pub fn take(&self) -> Option<u64> {
+        self.take_at(Instant::now())
+    }
+
+    fn take_at(&self, now: Instant) -> Option<u64> {
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counted.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
+            counted.since = Some(now);
+            counted.lines = 0;
+        }
+        if counted.lines >= LINES_PER_SECOND {
+            counted.left_out += 1;
+            return None;
+        }
+        counted.lines += 1;
+        Some(std::mem::take(&mut counted.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_bounded_and_the_rest_is_counted() {
+        let (quota, start) = (Quota::default(), Instant::now());
+        let taken = (0..1_000).filter_map(|_| quota.take_at(start)).collect::<Vec<_>>();
+        assert_eq!(taken, [0; LINES_PER_SECOND as usize]);
+        assert_eq!(quota.take_at(start + Duration::from_secs(1)), Some(990));
+        assert_eq!(quota.take_at(start + Duration::from_secs(1)), Some(0));
+    }
+}
