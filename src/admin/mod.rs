@@ -9,8 +9,8 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::coordinator::Failure;
 use crate::metrics::Metrics;
-use crate::store::StoreError;
 
 /// What the admin listener can see.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct State {
     /// True once the server is stopping.
     pub draining: watch::Receiver<bool>,
     /// Why the store has failed, once it has.
-    pub failed: watch::Receiver<Option<Arc<StoreError>>>,
+    pub failed: Failure,
 }
 
 /// Serves until it is dropped.

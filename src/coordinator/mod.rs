@@ -43,6 +43,9 @@ pub struct Coordinator {
     failed: watch::Sender<Option<Arc<StoreError>>>,
 }
 
+/// Tells why the store has failed, once it has.
+pub type Failure = watch::Receiver<Option<Arc<StoreError>>>;
+
 /// A commit's answer, once it is durable.
 #[derive(Debug)]
 pub struct Ticket(oneshot::Receiver<Answer>);
@@ -84,7 +87,7 @@ impl Coordinator {
     }
 
     /// Tells why, when the store has failed: from then on every store API answers "not now".
-    pub fn failed(&self) -> watch::Receiver<Option<Arc<StoreError>>> {
+    pub fn failed(&self) -> Failure {
         self.failed.subscribe()
     }
 
