@@ -19,7 +19,7 @@ pub struct RequestLabels {
 /// Labels of a committed partition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CommitLabels {
-    /// stored, unchanged, nothing, excused, observed, clamped, regression, limit, unknown_partition,
+    /// stored, unchanged, nothing, excused, observed, unguarded, clamped, regression, limit, unknown_partition,
     /// metadata_too_large, not_a_member, failed.
     pub result: &'static str,
 }

@@ -42,7 +42,7 @@ pub(super) const SHAPE: Shape = &[
 /// Bits of `AclOperation` that apply to a topic: read, write, create, delete, alter, describe, and configs.
 const TOPIC_OPERATIONS: i32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 /// The same for a cluster: create, alter, describe, cluster action, configs, idempotent write.
-const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
+pub(super) const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
 pub(super) async fn handle(
     request: MetadataRequest,

@@ -5,17 +5,24 @@
 //! it. A version outside the list closes the connection, as in Kafka; ApiVersions itself answers one it does not know.
 
 mod api_versions;
+mod delete_groups;
+mod describe_cluster;
+mod describe_groups;
 mod find_coordinator;
+mod list_groups;
+mod list_offsets;
 mod metadata;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetFetchRequest, ResponseHeader,
+    ApiKey, ApiVersionsRequest, DeleteGroupsRequest, DescribeClusterRequest, DescribeGroupsRequest,
+    FindCoordinatorRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, ResponseHeader,
 };
 use kafka_protocol::protocol::{Encodable, HeaderVersion, Message, Request as KafkaRequest, StrBytes};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -45,6 +52,12 @@ pub struct Api {
 
 /// Every API that is served, by key.
 pub const APIS: &[Api] = &[
+    api::<ListOffsetsRequest>(
+        ApiKey::ListOffsets,
+        "ListOffsets",
+        list_offsets::VERSIONS,
+        list_offsets::SHAPE,
+    ),
     api::<MetadataRequest>(ApiKey::Metadata, "Metadata", metadata::VERSIONS, metadata::SHAPE),
     api::<OffsetCommitRequest>(
         ApiKey::OffsetCommit,
@@ -64,11 +77,36 @@ pub const APIS: &[Api] = &[
         find_coordinator::VERSIONS,
         find_coordinator::SHAPE,
     ),
+    api::<DescribeGroupsRequest>(
+        ApiKey::DescribeGroups,
+        "DescribeGroups",
+        describe_groups::VERSIONS,
+        describe_groups::SHAPE,
+    ),
+    api::<ListGroupsRequest>(ApiKey::ListGroups, "ListGroups", list_groups::VERSIONS, list_groups::SHAPE),
     api::<ApiVersionsRequest>(
         ApiKey::ApiVersions,
         "ApiVersions",
         api_versions::VERSIONS,
         api_versions::SHAPE,
+    ),
+    api::<DeleteGroupsRequest>(
+        ApiKey::DeleteGroups,
+        "DeleteGroups",
+        delete_groups::VERSIONS,
+        delete_groups::SHAPE,
+    ),
+    api::<OffsetDeleteRequest>(
+        ApiKey::OffsetDelete,
+        "OffsetDelete",
+        offset_delete::VERSIONS,
+        offset_delete::SHAPE,
+    ),
+    api::<DescribeClusterRequest>(
+        ApiKey::DescribeCluster,
+        "DescribeCluster",
+        describe_cluster::VERSIONS,
+        describe_cluster::SHAPE,
     ),
 ];
 
@@ -143,6 +181,19 @@ impl Peer {
         let kib = kib(bytes.min(limit));
         // The semaphore is never closed, so there is never an error to tell.
         if kib < LARGE_KIB { None } else { self.memory.responses.clone().acquire_many_owned(kib).await.ok() }
+    }
+}
+
+impl Peer {
+    /// Who acts, for the journal: the connection's actor, made anew only if the client calls itself something else.
+    fn actor(&self, last: &mut Arc<Actor>, client_id: Option<&str>, member_id: &str) -> Arc<Actor> {
+        let client_id = client_id.unwrap_or("");
+        if *last.client_id != *client_id || *last.member_id != *member_id || last.host != self.address {
+            let (client_id, member_id) = (client_id.into(), member_id.into());
+            let (principal, host) = (Arc::default(), self.address.clone());
+            *last = Arc::new(Actor { principal, client_id, host, member_id });
+        }
+        last.clone()
     }
 }
 
@@ -271,6 +322,32 @@ pub async fn handle(
             let (body, memory) =
                 offset_fetch::handle(&decode(&origin, request)?, origin.version, room, peer).await;
             origin.encode_with(origin.version, &body, memory)
+        }
+        ApiKey::ListOffsets => {
+            let body = list_offsets::handle(decode(&origin, request)?, origin.version, room, peer).await;
+            origin.encode(&body)
+        }
+        ApiKey::DescribeCluster => {
+            let body = describe_cluster::handle(&decode(&origin, request)?, origin.version, room, peer);
+            origin.encode(&body)
+        }
+        ApiKey::ListGroups => {
+            let (body, memory) = list_groups::handle(&decode(&origin, request)?, room, peer).await;
+            origin.encode_with(origin.version, &body, memory)
+        }
+        ApiKey::DescribeGroups => {
+            let body = describe_groups::handle(decode(&origin, request)?, origin.version, room, peer);
+            origin.encode(&body)
+        }
+        ApiKey::DeleteGroups => {
+            let actor = peer.actor(actor, request.client_id.as_deref(), "");
+            let body = delete_groups::handle(decode(&origin, request)?, room, peer, &actor).await;
+            origin.encode(&body)
+        }
+        ApiKey::OffsetDelete => {
+            let actor = peer.actor(actor, request.client_id.as_deref(), "");
+            let body = offset_delete::handle(decode(&origin, request)?, room, peer, actor).await;
+            origin.encode(&body)
         }
         _ => {
             let client_id = request.client_id.clone();

@@ -142,7 +142,7 @@ pub(super) async fn handle(
     if kept.is_empty() {
         return origin.encode(&answer);
     }
-    let actor = same_or_new(actor, client_id.as_deref().unwrap_or(""), &request.member_id, &peer.address);
+    let actor = peer.actor(actor, client_id.as_deref(), &request.member_id);
     let ticket = coordinator.commit(peer.tenant, group.clone(), actor.clone(), kept).await;
     let log = Story { tenant: peer.tenant_name.clone(), group, actor };
     let coordinator = coordinator.clone();
@@ -176,15 +176,6 @@ fn proposal(partition: &OffsetCommitRequestPartition, limit: usize) -> Result<Pr
         leader_epoch: partition.committed_leader_epoch,
         metadata: if metadata.is_empty() { Arc::default() } else { metadata.into() },
     })
-}
-
-/// The connection's actor, made anew only if the client calls itself something else.
-fn same_or_new(actor: &mut Arc<Actor>, client_id: &str, member_id: &str, host: &Arc<str>) -> Arc<Actor> {
-    if *actor.client_id != *client_id || *actor.member_id != *member_id || actor.host != *host {
-        let (client_id, member_id) = (client_id.into(), member_id.into());
-        *actor = Arc::new(Actor { principal: Arc::default(), client_id, host: host.clone(), member_id });
-    }
-    actor.clone()
 }
 
 fn put(answer: &mut OffsetCommitResponse, (topic, partition): (usize, usize), code: Code) {
@@ -300,6 +291,7 @@ fn label(verdict: &Verdict) -> &'static str {
         Ok(Accepted::Nothing) => "nothing",
         Ok(Accepted::Excused(_)) => "excused",
         Ok(Accepted::Observed(_)) => "observed",
+        Ok(Accepted::Unguarded(_)) => "unguarded",
         Ok(Accepted::Clamped(_)) => "clamped",
         Err(Refusal::Regression(_)) => "regression",
         Err(Refusal::LimitReached { .. }) => "limit",

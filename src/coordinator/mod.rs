@@ -121,7 +121,7 @@ impl Coordinator {
         actor: Arc<Actor>,
         items: Vec<CommitItem>,
     ) -> Ticket {
-        let weight = u32::try_from(items.len()).unwrap_or(IN_FLIGHT).clamp(1, IN_FLIGHT);
+        let weight = weight(items.len());
         self.submit(Op::Commit { tenant, group, actor, items }, weight).await
     }
 
@@ -140,6 +140,44 @@ impl Coordinator {
         };
         self.offsets.committer().submit(op, Box::new(done));
         Ticket(receiver)
+    }
+
+    /// The ids of a tenant's groups, sorted.
+    pub fn groups(&self, tenant: TenantId) -> Result<Vec<GroupName>, StoreError> {
+        self.checked(self.offsets.store().groups(tenant))
+    }
+
+    /// Whether a tenant has such a group.
+    pub fn group_exists(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError> {
+        self.checked(self.offsets.store().group_exists(tenant, group))
+    }
+
+    /// Deletes a group with all its positions and floors; `None` if there was none.
+    pub async fn delete_group(
+        &self,
+        tenant: TenantId,
+        group: GroupName,
+        actor: Arc<Actor>,
+    ) -> Result<Option<u64>, Arc<StoreError>> {
+        match self.submit(Op::DeleteGroup { tenant, group, actor }, 1).await.answer().await? {
+            Outcome::GroupDeleted(positions) => Ok(positions),
+            other => unreachable!("a deletion is answered by {other:?}"),
+        }
+    }
+
+    /// Deletes positions of a group, floors included; `None` if there is no such group.
+    pub async fn delete_offsets(
+        &self,
+        tenant: TenantId,
+        group: GroupName,
+        places: Vec<(StreamName, Partition)>,
+        actor: Arc<Actor>,
+    ) -> Result<Option<u64>, Arc<StoreError>> {
+        let weight = weight(places.len());
+        match self.submit(Op::DeleteOffsets { tenant, group, actor, places }, weight).await.answer().await? {
+            Outcome::OffsetsDeleted(positions) => Ok(positions),
+            other => unreachable!("a deletion is answered by {other:?}"),
+        }
     }
 
     /// What is committed on some partitions, flattened, in the order asked.
@@ -194,6 +232,11 @@ impl Coordinator {
             tell(&self.failed, &Arc::new(StoreError::Closed { because }));
         })
     }
+}
+
+/// An operation's share of what may be under way.
+fn weight(partitions: usize) -> u32 {
+    u32::try_from(partitions).unwrap_or(IN_FLIGHT).clamp(1, IN_FLIGHT)
 }
 
 /// The first error stands: those after it only say that the store is closed.

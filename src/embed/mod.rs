@@ -263,6 +263,23 @@ impl Tenant {
         }
     }
 
+    /// Deletes some positions of a group, floors included: the deliberate way back. Returns how many were there, `None`
+    /// if there is no such group. The journal says who.
+    pub fn delete_offsets(
+        &self,
+        group: &str,
+        places: &[(&str, Partition)],
+        actor: &Actor,
+    ) -> Result<Option<u64>, Error> {
+        let place = |(stream, partition): &(&str, Partition)| Ok((StreamName::new(stream)?, *partition));
+        let places = places.iter().map(place).collect::<Result<_, NameError>>()?;
+        let (group, actor) = (GroupName::new(group)?, Arc::new(actor.clone()));
+        match self.of.committer.run(Op::DeleteOffsets { tenant: self.id, group, actor, places })? {
+            Outcome::OffsetsDeleted(positions) => Ok(positions),
+            other => unreachable!("a deletion is answered by {other:?}"),
+        }
+    }
+
     /// The group that is furthest behind on a partition, and where: what a log may be truncated up to.
     pub fn slowest(
         &self,

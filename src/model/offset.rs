@@ -98,6 +98,8 @@ pub enum Judgement {
     StoreExcused(Regression),
     /// Lower, and the mode says store it all the same, and say so.
     StoreObserved(Regression),
+    /// Lower, and nobody guards.
+    StoreUnguarded(Regression),
     /// The very same commit again, its stored time recent enough: answer success, store nothing.
     Unchanged,
     /// A negative offset where nothing is stored: "nothing", and so it stays.
@@ -114,7 +116,10 @@ pub fn judge(current: Option<&Position>, proposed: &Proposal, mode: Mode, now_ms
         return if proposed.offset < 0 && mode != Mode::Off { Judgement::Nothing } else { Judgement::Store };
     };
     let stored = &current.committed;
-    if proposed.offset >= stored.offset || mode == Mode::Off {
+    // A negative offset says "nothing": where something is stored that is a way back, whatever the numbers.
+    let goes_back = proposed.offset < stored.offset
+        || (proposed.offset < 0 && proposed.offset != stored.offset && mode != Mode::Off);
+    if !goes_back {
         let same = proposed.offset == stored.offset
             && known(proposed.leader_epoch) == known(stored.leader_epoch)
             && proposed.metadata == stored.metadata;
@@ -135,7 +140,8 @@ pub fn judge(current: Option<&Position>, proposed: &Proposal, mode: Mode, now_ms
     match mode {
         Mode::Reject => Judgement::Refuse(regression),
         Mode::Clamp => Judgement::Clamp(regression),
-        Mode::Observe | Mode::Off => Judgement::StoreObserved(regression),
+        Mode::Observe => Judgement::StoreObserved(regression),
+        Mode::Off => Judgement::StoreUnguarded(regression),
     }
 }
 

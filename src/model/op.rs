@@ -79,6 +79,17 @@ pub enum Op {
         /// Who deletes.
         actor: Arc<Actor>,
     },
+    /// Delete positions of a group, floors included; the group stays. Answered by [`Outcome::OffsetsDeleted`].
+    DeleteOffsets {
+        /// Whose group.
+        tenant: TenantId,
+        /// Which.
+        group: GroupName,
+        /// Who deletes.
+        actor: Arc<Actor>,
+        /// Which positions; those that are not there are passed over.
+        places: Vec<(StreamName, Partition)>,
+    },
     /// Note how many records of a partition had been evicted when the group last looked, and learn what was noted
     /// before. Answered by [`Outcome::Baseline`].
     SwapBaseline {
@@ -110,6 +121,8 @@ pub enum Accepted {
     Excused(Regression),
     /// Stored although lower, because the guard only observes; it would have been refused.
     Observed(Regression),
+    /// Stored although lower, because the guard is off.
+    Unguarded(Regression),
     /// Answered with success although lower; the position stands.
     Clamped(Regression),
 }
@@ -154,6 +167,8 @@ pub enum Outcome {
     Stream(Result<StreamInfo, Refusal>),
     /// How many positions went, or `None` if there was no such group.
     GroupDeleted(Option<u64>),
+    /// How many positions went, or `None` if there is no such group.
+    OffsetsDeleted(Option<u64>),
     /// What was noted before, `None` if nothing was.
     Baseline(Result<Option<u64>, Refusal>),
 }
@@ -228,6 +243,11 @@ pub enum EventKind {
         /// Positions that went with it.
         positions: u64,
     },
+    /// A position was deleted, and with it its floor.
+    OffsetDeleted {
+        /// The offset that was there.
+        from: i64,
+    },
     /// An eviction baseline was noted.
     Baseline {
         /// Records evicted so far.
@@ -244,6 +264,8 @@ pub enum CommitKind {
     Excused,
     /// It went back under a guard that only observes.
     Observed,
+    /// It went back where the guard is off.
+    Unguarded,
 }
 
 /// Which events to read, newest first.

@@ -23,6 +23,9 @@ pub enum Refusal {
     /// The name is not one a stream can have.
     #[error("not a valid stream name")]
     InvalidStream,
+    /// No such tenant: its number is not this store's.
+    #[error("no such tenant")]
+    UnknownTenant,
     /// No such stream.
     #[error("no such stream")]
     UnknownStream,

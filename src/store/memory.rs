@@ -2,7 +2,6 @@
 //! compared with it; nothing is served from it.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Limits, Store, StoreError, Wanted};
@@ -65,6 +64,9 @@ impl State {
                 Outcome::Commit(items.iter().map(verdict).collect())
             }
             Op::EnsureStream { tenant, stream, partitions } => {
+                if self.tenants.len() as u64 <= tenant.0 {
+                    return Outcome::Stream(Err(Refusal::UnknownTenant));
+                }
                 let known = self.streams.get(&(*tenant, stream.clone())).cloned();
                 Outcome::Stream(known.map_or_else(|| self.stream(*tenant, stream, *partitions, limits), Ok))
             }
@@ -75,6 +77,18 @@ impl State {
                     self.tell(*tenant, now_ms, actor, group, None, EventKind::GroupDeleted { positions });
                 }
                 Outcome::GroupDeleted(positions)
+            }
+            Op::DeleteOffsets { tenant, group, actor, places } => {
+                let Some(found) = self.groups.get_mut(&(*tenant, group.clone())) else {
+                    return Outcome::OffsetsDeleted(None);
+                };
+                let gone: Vec<_> =
+                    places.iter().filter_map(|place| Some((place, found.positions.remove(place)?))).collect();
+                for (place, position) in &gone {
+                    let what = EventKind::OffsetDeleted { from: position.committed.offset };
+                    self.tell(*tenant, now_ms, actor, group, Some((*place).clone()), what);
+                }
+                Outcome::OffsetsDeleted(Some(gone.len() as u64))
             }
             Op::SwapBaseline { tenant, group, stream, partition, evicted, actor } => Outcome::Baseline(
                 self.baseline(*tenant, group, (stream, *partition), *evicted, actor, limits, now_ms),
@@ -115,18 +129,10 @@ impl State {
             Judgement::Store => (CommitKind::Forward, Accepted::Stored),
             Judgement::StoreExcused(back) => (CommitKind::Excused, Accepted::Excused(back)),
             Judgement::StoreObserved(back) => (CommitKind::Observed, Accepted::Observed(back)),
+            Judgement::StoreUnguarded(back) => (CommitKind::Unguarded, Accepted::Unguarded(back)),
         };
         if current.is_none() {
-            let of_tenant = |(t, _): &(TenantId, GroupName)| *t == tenant;
-            let held =
-                self.groups.iter().filter(|(k, _)| of_tenant(k)).map(|(_, g)| g.positions.len() as u64).sum();
-            if let Err(refusal) = below(held, limits.max_positions, "positions") {
-                return refusal.into();
-            }
-            if let Err(refusal) = self.stream(tenant, stream, partition + 1, limits) {
-                return refusal.into();
-            }
-            if let Err(refusal) = self.make_group(tenant, group, limits) {
+            if let Err(refusal) = self.make_room(tenant, group, (stream, *partition), true, limits) {
                 return refusal.into();
             }
         }
@@ -151,8 +157,7 @@ impl State {
         now_ms: i64,
     ) -> Result<Option<u64>, Refusal> {
         in_range(partition, limits)?;
-        self.make_group(tenant, group, limits)?;
-        self.stream(tenant, stream, partition + 1, limits)?;
+        self.make_room(tenant, group, (stream, partition), false, limits)?;
         let key = (stream.clone(), partition);
         let before = self.group(tenant, group).baselines.insert(key.clone(), evicted);
         if before != Some(evicted) {
@@ -188,13 +193,35 @@ impl State {
         Ok(info.clone())
     }
 
-    fn make_group(&mut self, tenant: TenantId, name: &GroupName, limits: &Limits) -> Result<(), Refusal> {
-        let held = self.groups.keys().filter(|(t, _)| *t == tenant).count() as u64;
-        if let Entry::Vacant(vacant) = self.groups.entry((tenant, name.clone())) {
-            below(held, limits.max_groups, "groups")?;
-            vacant.insert(Group::default());
+    /// Makes stream and group for a first value, or nothing and says which limit is in the way.
+    fn make_room(
+        &mut self,
+        tenant: TenantId,
+        group: &GroupName,
+        (stream, partition): (&StreamName, Partition),
+        is_position: bool,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
+        let groups = || self.groups.iter().filter(|((t, _), _)| *t == tenant);
+        if self.tenants.len() as u64 <= tenant.0 {
+            return Err(Refusal::UnknownTenant);
         }
-        Ok(())
+        if is_position {
+            let held = groups().map(|(_, g)| g.positions.len() as u64).sum();
+            below(held, limits.max_positions, "positions")?;
+        }
+        let group_fits = match self.groups.contains_key(&(tenant, group.clone())) {
+            true => Ok(()),
+            false => below(groups().count() as u64, limits.max_groups, "groups"),
+        };
+        let without = self.streams.clone();
+        self.stream(tenant, stream, partition + 1, limits)?;
+        if group_fits.is_err() {
+            self.streams = without;
+        } else {
+            self.groups.entry((tenant, group.clone())).or_default();
+        }
+        group_fits
     }
 
     fn group(&mut self, tenant: TenantId, name: &GroupName) -> &mut Group {
@@ -281,7 +308,8 @@ impl Store for MemoryStore {
         for group in self.groups(tenant)? {
             let found = self.fetch(tenant, group.as_str(), &[Wanted { stream, partitions: &[partition] }])?;
             for committed in found.into_iter().flatten() {
-                if slowest.as_ref().is_none_or(|(_, least)| committed.offset < least.offset) {
+                let lower = slowest.as_ref().is_none_or(|(_, least)| committed.offset < least.offset);
+                if committed.offset >= 0 && lower {
                     slowest = Some((group.clone(), committed));
                 }
             }

@@ -20,6 +20,8 @@ pub const INVALID_TOPIC: Code = 17;
 pub const ILLEGAL_GENERATION: Code = 22;
 /// The member is not in the group.
 pub const UNKNOWN_MEMBER_ID: Code = 25;
+/// A group id where one is needed.
+pub const INVALID_GROUP_ID: Code = 24;
 /// Alternative code of a regression.
 pub const INVALID_COMMIT_OFFSET_SIZE: Code = 28;
 /// No such version of this API.
@@ -33,6 +35,11 @@ pub const GROUP_ID_NOT_FOUND: Code = 69;
 /// No topic with this id.
 pub const UNKNOWN_TOPIC_ID: Code = 100;
 
+/// An endpoint of another type was asked for.
+pub const MISMATCHED_ENDPOINT_TYPE: Code = 114;
+/// No such type of endpoint.
+pub const UNSUPPORTED_ENDPOINT_TYPE: Code = 115;
+
 /// The store has failed or is closed: every store API answers this, and clients wait and retry.
 pub const STORE_UNAVAILABLE: Code = COORDINATOR_LOAD_IN_PROGRESS;
 
@@ -45,9 +52,10 @@ pub fn of_commit(refusal: &Refusal, version: i16, regression: RefusalCode) -> Co
         },
         // A limit is a policy too, and no client retries this.
         Refusal::LimitReached { .. } => POLICY_VIOLATION,
-        Refusal::PartitionOutOfRange { .. } | Refusal::InvalidStream | Refusal::UnknownStream => {
-            UNKNOWN_TOPIC_OR_PARTITION
-        }
+        Refusal::PartitionOutOfRange { .. }
+        | Refusal::InvalidStream
+        | Refusal::UnknownStream
+        | Refusal::UnknownTenant => UNKNOWN_TOPIC_OR_PARTITION,
         Refusal::MetadataTooLarge { .. } => OFFSET_METADATA_TOO_LARGE,
         // KIP-848: clients that know 69 are told it, older ones the code they know.
         Refusal::UnknownGroup if version >= 9 => GROUP_ID_NOT_FOUND,

@@ -28,6 +28,7 @@ pub fn run<H: Home>(mut home: impl FnMut() -> H) {
     a_batch_is_judged_against_what_is_ahead_of_it(home());
     names_are_exact(home());
     deletion_is_for_good(home());
+    deleted_offsets_leave_their_siblings(home());
     nothing_is_not_zero(home());
     all_fields_survive(home());
     baselines_are_durable(home());
@@ -35,6 +36,8 @@ pub fn run<H: Home>(mut home: impl FnMut() -> H) {
     limits_refuse_and_do_not_grow(home());
     the_slowest_group_is_found(home());
     history_says_who(home());
+    an_unknown_tenant_is_refused_and_harms_nothing(home());
+    numbers_of_the_deleted_are_not_used_again(home());
     a_closed_store_says_so(home());
     for seed in 0..8 {
         walk::beside_the_oracle(home(), seed);
@@ -194,6 +197,35 @@ fn deletion_is_for_good<H: Home>(mut home: H) {
     assert_eq!(offset(&store, t, "g", "s", 0), Some(3));
     drop(store);
     assert_eq!(offset(&open(&mut home), t, "g", "s", 0), Some(3));
+}
+
+fn deleted_offsets_leave_their_siblings<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    let delete = |name: &str, places: &[(&str, i32)]| Op::DeleteOffsets {
+        tenant: t,
+        group: group(name),
+        actor: actor("op"),
+        places: places.iter().map(|(at, partition)| (stream(at), *partition)).collect(),
+    };
+    verdicts(&store, commit(t, "g", vec![item("s", 0, 100), item("s", 1, 100), item("u", 0, 100)]));
+    assert_eq!(one(&store, delete("h", &[("s", 0)])), Outcome::OffsetsDeleted(None));
+    let places = [("s", 0), ("s", 0), ("s", 7), ("nowhere", 0)];
+    assert_eq!(one(&store, delete("g", &places)), Outcome::OffsetsDeleted(Some(1)));
+    drop(store);
+    let store = open(&mut home);
+    assert_eq!(offset(&store, t, "g", "s", 0), None);
+    assert_eq!((offset(&store, t, "g", "s", 1), offset(&store, t, "g", "u", 0)), (Some(100), Some(100)));
+    assert!(verdicts(&store, commit(t, "g", vec![item("s", 0, 3)]))[0].is_ok(), "its floor went with it");
+    assert!(!verdicts(&store, commit(t, "g", vec![item("s", 1, 3)]))[0].is_ok());
+    one(&store, delete("g", &[("s", 0), ("s", 1), ("u", 0)]));
+    assert_eq!(
+        store.group(t, "g").expect("it reads"),
+        Some(Vec::new()),
+        "a group without positions is a group"
+    );
+    drop(store);
+    assert_eq!(open(&mut home).group(t, "g").expect("it reads"), Some(Vec::new()));
 }
 
 /// Ancestor's fault 6, first half: 0 could not be told from nothing.
@@ -357,6 +389,38 @@ fn history_says_who<H: Home>(mut home: H) {
     );
     let two = store.history(&HistoryQuery { limit: 2, ..query }).expect("it reads");
     assert_eq!(two, events[..2]);
+}
+
+fn an_unknown_tenant_is_refused_and_harms_nothing<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    verdicts(&store, commit(t, "g", vec![item("s", 0, 1)]));
+    let foreign = TenantId(7);
+    let refused = verdicts(&store, commit(foreign, "g", vec![item("s", 0, 1)]));
+    assert_eq!(refused[0].result, Err(Refusal::UnknownTenant));
+    let stream = stream("s");
+    let ensure = Op::EnsureStream { tenant: foreign, stream: stream.clone(), partitions: 1 };
+    assert_eq!(one(&store, ensure), Outcome::Stream(Err(Refusal::UnknownTenant)));
+    let (group, actor) = (group("g"), actor("a"));
+    let swap = Op::SwapBaseline { tenant: foreign, group, stream, partition: 0, evicted: 1, actor };
+    assert_eq!(one(&store, swap), Outcome::Baseline(Err(Refusal::UnknownTenant)));
+    drop(store);
+    assert_eq!(offset(&open(&mut home), t, "g", "s", 0), Some(1));
+}
+
+/// A number is never used twice: what a deleted group did is not told of another.
+fn numbers_of_the_deleted_are_not_used_again<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    verdicts(&store, commit(t, "old", vec![item("s", 0, 1)]));
+    one(&store, Op::DeleteGroup { tenant: t, group: group("old"), actor: actor("a") });
+    store.close().expect("it closes");
+    drop(store);
+    let store = open(&mut home);
+    verdicts(&store, commit(t, "new", vec![item("s", 0, 9)]));
+    let query = HistoryQuery { tenant: t, group: Some(group("new")), place: None, limit: 10 };
+    let events = store.history(&query).expect("it reads");
+    assert_eq!(events.len(), 1, "{events:?}");
 }
 
 /// Rule 6.

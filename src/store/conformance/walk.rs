@@ -21,7 +21,15 @@ impl Dice {
 }
 
 pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) {
-    let limits = Limits { max_groups: 6, max_positions: 40, max_partitions: 5, ..Limits::default() };
+    // Tight, and tighter with every other seed, so that limits are met half-way through operations.
+    let limits = Limits {
+        max_groups: 2 + seed % 4,
+        max_streams: 2 + seed % 3,
+        max_positions: 8 + 8 * (seed % 4),
+        max_partitions: 5,
+        max_tenant_partitions: 6 + 2 * (seed % 5),
+        ..Limits::default()
+    };
     let oracle = MemoryStore::new(limits);
     let mut store = home.open(limits).expect("it opens");
     let mut dice = Dice(seed);
@@ -63,6 +71,10 @@ fn random_op(dice: &mut Dice, tenants: &[TenantId; 2]) -> Op {
     let at = |dice: &mut Dice| stream(["s", "t.u", "v-w"][dice.roll(3) as usize]);
     match dice.roll(30) {
         0 => Op::DeleteGroup { tenant: t, group, actor: who },
+        3 => {
+            let places = (0..dice.roll(4)).map(|_| (at(dice), dice.roll(4) as i32)).collect();
+            Op::DeleteOffsets { tenant: t, group, actor: who, places }
+        }
         1 => Op::EnsureStream { tenant: t, stream: at(dice), partitions: dice.roll(4) as i32 },
         2 => {
             let (stream, partition, evicted) = (at(dice), dice.roll(3) as i32, dice.roll(4));

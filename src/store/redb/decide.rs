@@ -2,7 +2,7 @@
 //!
 //! Each item is judged against the published table plus what is ahead of it in the same batch (the overlay here).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::record::{GroupNo, Key, Record, StreamNo};
@@ -21,8 +21,17 @@ pub(super) struct Decided {
     pub(super) outcomes: Vec<Outcome>,
 }
 
-#[derive(Debug, Default)]
-struct Added {
+/// How a stream comes to have the partitions asked for.
+#[derive(Debug, Clone, Copy)]
+struct Growth {
+    /// `None`: it has to be made.
+    no: Option<StreamNo>,
+    partitions: i32,
+    more: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sizes {
     groups: u64,
     streams: u64,
     partitions: u64,
@@ -31,7 +40,7 @@ struct Added {
 
 pub(super) struct Decider<'a> {
     table: &'a Table,
-    refusals: &'a mut Refusals,
+    refusals: &'a mut HashMap<TenantId, Refusals>,
     ids: &'a (dyn Fn() -> [u8; 16] + Send + Sync),
     limits: Limits,
     now_ms: i64,
@@ -45,7 +54,7 @@ pub(super) struct Decider<'a> {
     sizes: HashMap<StreamNo, i32>,
     positions: HashMap<Key, Position>,
     /// What the batch adds to each tenant.
-    added: HashMap<TenantId, Added>,
+    added: HashMap<TenantId, Sizes>,
     baselines: HashMap<Key, u64>,
     actors: Vec<Arc<Actor>>,
     records: Vec<Record>,
@@ -54,7 +63,7 @@ pub(super) struct Decider<'a> {
 impl<'a> Decider<'a> {
     pub(super) fn new(
         table: &'a Table,
-        refusals: &'a mut Refusals,
+        refusals: &'a mut HashMap<TenantId, Refusals>,
         ids: &'a (dyn Fn() -> [u8; 16] + Send + Sync),
         limits: Limits,
         now_ms: i64,
@@ -92,13 +101,13 @@ impl<'a> Decider<'a> {
                 Outcome::Commit(self.commit(*tenant, group, actor, items))
             }
             Op::EnsureStream { tenant, stream, partitions } => {
-                // One that is there keeps its size: it grows by being committed to.
-                let known = self.find_stream(*tenant, stream);
-                let no = known.map_or_else(|| self.stream(*tenant, stream, *partitions), Ok);
-                Outcome::Stream(no.and_then(|no| self.stream_info(no).ok_or(Refusal::UnknownStream)))
+                Outcome::Stream(self.ensure_stream(*tenant, stream, *partitions))
             }
             Op::DeleteGroup { tenant, group, actor } => {
                 Outcome::GroupDeleted(self.delete_group(*tenant, group, actor))
+            }
+            Op::DeleteOffsets { tenant, group, actor, places } => {
+                Outcome::OffsetsDeleted(self.delete_offsets(*tenant, group, actor, places))
             }
             Op::SwapBaseline { tenant, group, stream, partition, evicted, actor } => {
                 Outcome::Baseline(self.swap_baseline(*tenant, group, (stream, *partition), *evicted, actor))
@@ -164,20 +173,21 @@ impl<'a> Decider<'a> {
             Judgement::Unchanged => return (Accepted::Unchanged.into(), known),
             Judgement::Nothing => return (Accepted::Nothing.into(), known),
             Judgement::Refuse(back) => {
-                self.journal_refusal(known, &back, false, who());
+                self.journal_refusal(tenant, known, &back, false, who());
                 return (Refusal::Regression(back).into(), known);
             }
             Judgement::Clamp(back) => {
-                self.journal_refusal(known, &back, true, who());
+                self.journal_refusal(tenant, known, &back, true, who());
                 return (Accepted::Clamped(back).into(), known);
             }
             Judgement::Store => (CommitKind::Forward, Accepted::Stored),
             Judgement::StoreExcused(back) => (CommitKind::Excused, Accepted::Excused(back)),
             Judgement::StoreObserved(back) => (CommitKind::Observed, Accepted::Observed(back)),
+            Judgement::StoreUnguarded(back) => (CommitKind::Unguarded, Accepted::Unguarded(back)),
         };
         let key = match known {
             Some(key) if current.is_some() => key,
-            _ => match self.new_key(tenant, group, &item.stream, item.partition) {
+            _ => match self.new_key(tenant, group, (&item.stream, item.partition), true) {
                 Ok(key) => key,
                 Err(refusal) => return (refusal.into(), known),
             },
@@ -194,13 +204,14 @@ impl<'a> Decider<'a> {
 
     fn journal_refusal(
         &mut self,
+        tenant: TenantId,
         key: Option<Key>,
         back: &Regression,
         clamped: bool,
         who: (&Arc<Actor>, &mut Option<u32>),
     ) {
         let Some(key) = key else { return };
-        if let Some(also) = self.refusals.note(key, self.now_ms) {
+        if let Some(also) = self.refusals.entry(tenant).or_default().note(key, self.now_ms) {
             let actor = self.actor(who);
             let (stored, proposed) = (back.stored, back.proposed);
             self.records.push(Record::Refused { key, actor, stored, proposed, clamped, also });
@@ -215,6 +226,33 @@ impl<'a> Decider<'a> {
         Some(positions)
     }
 
+    fn delete_offsets(
+        &mut self,
+        tenant: TenantId,
+        group: &GroupName,
+        actor: &Arc<Actor>,
+        places: &[(StreamName, Partition)],
+    ) -> Option<u64> {
+        let group = self.table.group_no(tenant, group.as_str())?;
+        let keys: BTreeSet<Key> = places
+            .iter()
+            .filter_map(|(stream, partition)| {
+                Some((group, self.table.stream_no(tenant, stream.as_str())?, *partition))
+            })
+            .collect();
+        let mut who = None;
+        let mut deleted = 0;
+        for key in keys {
+            let Some(from) = self.table.position(key).map(|position| position.committed.offset) else {
+                continue;
+            };
+            let actor = self.actor((actor, &mut who));
+            self.records.push(Record::OffsetDeleted { key, actor, from });
+            deleted += 1;
+        }
+        Some(deleted)
+    }
+
     fn swap_baseline(
         &mut self,
         tenant: TenantId,
@@ -224,11 +262,7 @@ impl<'a> Decider<'a> {
         actor: &Arc<Actor>,
     ) -> Result<Option<u64>, Refusal> {
         self.partition_in_range(partition)?;
-        let group_no = match self.find_group(tenant, group) {
-            Some(no) => no,
-            None => self.new_group(tenant, group)?,
-        };
-        let key = (group_no, self.stream(tenant, stream, partition + 1)?, partition);
+        let key = self.new_key(tenant, group, (stream, partition), false)?;
         let before = self.baselines.get(&key).copied().or_else(|| self.table.baseline(key));
         if before != Some(evicted) {
             let actor = self.actor((actor, &mut None));
@@ -265,81 +299,119 @@ impl<'a> Decider<'a> {
         })
     }
 
+    /// Makes what a first value at a place needs, or says which limit is in the way; then nothing is made.
     fn new_key(
         &mut self,
         tenant: TenantId,
         group: &GroupName,
-        stream: &StreamName,
-        partition: Partition,
+        (stream, partition): (&StreamName, Partition),
+        is_position: bool,
     ) -> Result<Key, Refusal> {
-        let held = self.table.tenants.get(&tenant).map_or(0, |t| t.positions);
-        let ahead = self.added.get(&tenant).map_or(0, |added| added.positions);
-        below(held + ahead, self.limits.max_positions, "positions")?;
-        // The stream first: a group should not come into being by a commit that is then refused.
-        let stream_no = self.stream(tenant, stream, partition + 1)?;
-        let group_no = match self.find_group(tenant, group) {
-            Some(no) => no,
-            None => self.new_group(tenant, group)?,
-        };
-        self.added.entry(tenant).or_default().positions += 1;
+        let limits = self.limits;
+        let group_no = self.find_group(tenant, group);
+        let (held, added) = self.sizes_of(tenant)?;
+        if is_position {
+            below(held.positions + added.positions, limits.max_positions, "positions")?;
+        }
+        let growth = self.growth(tenant, stream, partition + 1, &held, &added)?;
+        if group_no.is_none() {
+            below(held.groups + added.groups, limits.max_groups, "groups")?;
+        }
+        let stream_no = self.make_stream(tenant, stream, growth);
+        let group_no = group_no.unwrap_or_else(|| self.make_group(tenant, group));
+        self.added.entry(tenant).or_default().positions += u64::from(is_position);
         Ok((group_no, stream_no, partition))
     }
 
-    fn new_group(&mut self, tenant: TenantId, name: &GroupName) -> Result<GroupNo, Refusal> {
-        let held = self.table.tenants.get(&tenant).map_or(0, |t| t.groups.len() as u64);
+    /// What a tenant has, and what this batch adds to it.
+    fn sizes_of(&self, tenant: TenantId) -> Result<(Sizes, Sizes), Refusal> {
+        let added = self.added.get(&tenant).copied().unwrap_or_default();
+        match self.table.tenants.get(&tenant) {
+            Some(t) => {
+                let (groups, streams) = (t.groups.len() as u64, t.streams.len() as u64);
+                Ok((Sizes { groups, streams, partitions: t.partitions, positions: t.positions }, added))
+            }
+            None if self.tenants.values().any(|id| *id == tenant) => Ok((Sizes::default(), added)),
+            None => Err(Refusal::UnknownTenant),
+        }
+    }
+
+    /// How a stream must grow (or come into being) to have so many partitions, if it may.
+    fn growth(
+        &self,
+        tenant: TenantId,
+        name: &StreamName,
+        partitions: i32,
+        held: &Sizes,
+        added: &Sizes,
+    ) -> Result<Growth, Refusal> {
+        let no = self.find_stream(tenant, name);
+        let known = no.map_or(0, |no| self.partitions_of(no));
+        let wanted = match no {
+            Some(_) => partitions.max(known),
+            None => partitions.max(self.limits.default_partitions).min(self.limits.max_partitions),
+        };
+        if no.is_none() {
+            below(held.streams + added.streams, self.limits.max_streams, "streams")?;
+        }
+        let more = u64::try_from(wanted - known).unwrap_or(0);
+        let limit = self.limits.max_tenant_partitions;
+        if more > 0 && held.partitions + added.partitions + more > limit {
+            return Err(Refusal::LimitReached { what: "partitions", limit });
+        }
+        Ok(Growth { no, partitions: wanted, more })
+    }
+
+    fn partitions_of(&self, no: StreamNo) -> i32 {
+        let published = || self.table.streams.get(&no).map_or(0, |stream| stream.partitions);
+        self.sizes.get(&no).copied().unwrap_or_else(published)
+    }
+
+    fn make_stream(&mut self, tenant: TenantId, name: &StreamName, growth: Growth) -> StreamNo {
+        let Growth { no, partitions, more } = growth;
         let added = self.added.entry(tenant).or_default();
-        below(held + added.groups, self.limits.max_groups, "groups")?;
-        added.groups += 1;
+        added.partitions += more;
+        added.streams += u64::from(no.is_none());
+        let no = no.unwrap_or_else(|| {
+            let (no, topic_id) = (self.next.stream, (self.ids)());
+            self.next.stream += 1;
+            self.streams.insert((tenant, name.clone()), no);
+            self.infos.insert(no, StreamInfo { name: name.clone(), topic_id, partitions });
+            self.records.push(Record::Stream { no, tenant, name: name.clone(), topic_id, partitions });
+            no
+        });
+        if more > 0 {
+            self.sizes.insert(no, partitions);
+        }
+        no
+    }
+
+    fn make_group(&mut self, tenant: TenantId, name: &GroupName) -> GroupNo {
+        self.added.entry(tenant).or_default().groups += 1;
         let no = self.next.group;
         self.next.group += 1;
         self.groups.insert((tenant, name.clone()), no);
         self.records.push(Record::Group { no, tenant, name: name.clone() });
-        Ok(no)
+        no
     }
 
-    /// The stream's number, made if need be, with at least `partitions` partitions.
-    fn stream(&mut self, tenant: TenantId, name: &StreamName, partitions: i32) -> Result<StreamNo, Refusal> {
-        if let Some(no) = self.find_stream(tenant, name) {
-            self.grow(tenant, no, partitions)?;
-            return Ok(no);
-        }
-        let held = self.table.tenants.get(&tenant).map_or(0, |t| t.streams.len() as u64);
-        let ahead = self.added.get(&tenant).map_or(0, |added| added.streams);
-        below(held + ahead, self.limits.max_streams, "streams")?;
-        let partitions = partitions.max(self.limits.default_partitions).min(self.limits.max_partitions);
-        self.more_partitions(tenant, partitions)?;
-        self.added.entry(tenant).or_default().streams += 1;
-        let no = self.next.stream;
-        self.next.stream += 1;
-        let topic_id = (self.ids)();
-        self.streams.insert((tenant, name.clone()), no);
-        self.sizes.insert(no, partitions);
-        self.infos.insert(no, StreamInfo { name: name.clone(), topic_id, partitions });
-        self.records.push(Record::Stream { no, tenant, name: name.clone(), topic_id, partitions });
-        Ok(no)
-    }
-
-    /// Counts the partitions that a stream gains by a first commit beyond its last.
-    fn grow(&mut self, tenant: TenantId, no: StreamNo, partitions: i32) -> Result<(), Refusal> {
-        let published = self.table.streams.get(&no).map_or(0, |stream| stream.partitions);
-        let known = self.sizes.get(&no).copied().unwrap_or(published);
-        if partitions > known {
-            self.more_partitions(tenant, partitions - known)?;
-            self.sizes.insert(no, partitions);
-        }
-        Ok(())
-    }
-
-    fn more_partitions(&mut self, tenant: TenantId, more: i32) -> Result<(), Refusal> {
-        let more = u64::try_from(more).unwrap_or(0);
-        let limit = self.limits.max_tenant_partitions;
-        let held = self.table.tenants.get(&tenant).map_or(0, |t| t.partitions);
-        let added = self.added.entry(tenant).or_default();
-        if held + added.partitions + more > limit {
-            return Err(Refusal::LimitReached { what: "partitions", limit });
-        }
-        added.partitions += more;
-        Ok(())
+    /// A stream by name, made with so many partitions if it is not there.
+    fn ensure_stream(
+        &mut self,
+        tenant: TenantId,
+        name: &StreamName,
+        partitions: i32,
+    ) -> Result<StreamInfo, Refusal> {
+        let no = match self.find_stream(tenant, name) {
+            // One that is there keeps its size: it grows by being committed to.
+            Some(no) => no,
+            None => {
+                let (held, added) = self.sizes_of(tenant)?;
+                let growth = self.growth(tenant, name, partitions, &held, &added)?;
+                self.make_stream(tenant, name, growth)
+            }
+        };
+        self.stream_info(no).ok_or(Refusal::UnknownStream)
     }
 
     /// The stream as it is published, or as this batch makes it.

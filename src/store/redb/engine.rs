@@ -1,5 +1,6 @@
 //! The engine itself: one writer, many readers, a fold in the background.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -106,7 +107,7 @@ struct Folds {
 struct Writer {
     journal: Journal,
     dirty: Dirty,
-    refusals: Refusals,
+    refusals: HashMap<TenantId, Refusals>,
     folder: Option<Folder>,
 }
 
@@ -154,7 +155,7 @@ impl RedbStore {
             error: e.to_string(),
         })?;
         let writer =
-            Writer { journal: opened.journal, dirty: opened.dirty, refusals: Refusals::default(), folder };
+            Writer { journal: opened.journal, dirty: opened.dirty, refusals: HashMap::new(), folder };
         Ok(Self { shared, writer: Mutex::new(Some(writer)), disk })
     }
 
@@ -182,7 +183,7 @@ impl RedbStore {
         let mut rest = batch;
         while let Some(first) = rest.first() {
             // A deletion is decided alone, against a table that has all that was ahead of it.
-            let is_deletion = |op: &Op| matches!(op, Op::DeleteGroup { .. });
+            let is_deletion = |op: &Op| matches!(op, Op::DeleteGroup { .. } | Op::DeleteOffsets { .. });
             let run =
                 if is_deletion(first) { 1 } else { rest.iter().take_while(|op| !is_deletion(op)).count() };
             let (ops, after) = rest.split_at(run);

@@ -44,6 +44,7 @@ impl Dirty {
                 self.streams.insert(key.1);
             }
             Record::Refused { .. } => {}
+            Record::OffsetDeleted { key, .. } => _ = self.positions.insert(*key),
             Record::GroupDeleted { no, .. } => _ = self.gone.insert(*no),
             Record::Baseline { key, .. } => {
                 self.baselines.insert(*key);
@@ -74,11 +75,7 @@ impl Dirty {
             tenants: tenants.collect(),
             groups: groups.collect(),
             streams: streams.collect(),
-            positions: self
-                .positions
-                .iter()
-                .filter_map(|k| Some((*k, table.position(*k)?.clone())))
-                .collect(),
+            positions: self.positions.iter().map(|k| (*k, table.position(*k).cloned())).collect(),
             baselines: self.baselines.iter().filter_map(|k| Some((*k, table.baseline(*k)?))).collect(),
             gone: self.gone.into_iter().collect(),
         }
@@ -94,7 +91,8 @@ pub(super) struct Slice {
     tenants: Vec<(u64, TenantRow)>,
     groups: Vec<(u64, GroupRow)>,
     streams: Vec<(u64, StreamRow)>,
-    positions: Vec<(Key, PositionRow)>,
+    /// `None`: the position was deleted.
+    positions: Vec<(Key, Option<PositionRow>)>,
     baselines: Vec<(Key, u64)>,
     gone: Vec<GroupNo>,
 }
@@ -133,7 +131,12 @@ pub(super) fn fold(
         }
         let mut offsets = write.open_table(OFFSETS)?;
         for (key, row) in &slice.positions {
-            offsets.insert(key, seal(TABLE_ROW_VERSION, &position_key_bytes(*key), row).as_slice())?;
+            match row {
+                Some(row) => {
+                    offsets.insert(key, seal(TABLE_ROW_VERSION, &position_key_bytes(*key), row).as_slice())?
+                }
+                None => offsets.remove(key)?,
+            };
         }
         let mut baselines = write.open_table(BASELINES)?;
         for (key, evicted) in &slice.baselines {

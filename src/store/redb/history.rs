@@ -97,6 +97,7 @@ impl<'a> Walk<'a> {
                 (actor, key, EventKind::Refused { stored, proposed, clamped, also })
             }
             Record::Baseline { key, actor, evicted } => (actor, key, EventKind::Baseline { evicted }),
+            Record::OffsetDeleted { key, actor, from } => (actor, key, EventKind::OffsetDeleted { from }),
         };
         let group = self.groups.get(&group)?.clone();
         let stream = self.streams.get(&stream)?.clone();

@@ -50,7 +50,9 @@ impl Table {
         let groups = self.tenants.get(&tenant)?.groups.values();
         let at = |no| {
             let group = self.groups.get(no)?;
-            Some((&group.name, &group.positions.get(&(stream, partition))?.committed))
+            let committed = &group.positions.get(&(stream, partition))?.committed;
+            // A negative offset, stored where the guard is off, says "nothing".
+            (committed.offset >= 0).then_some((&group.name, committed))
         };
         let slowest = groups.filter_map(at).min_by_key(|(name, committed)| (committed.offset, *name))?;
         Some((slowest.0.clone(), slowest.1.clone()))

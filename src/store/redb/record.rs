@@ -43,6 +43,7 @@ pub(super) enum Record {
     Refused { key: Key, actor: u32, stored: i64, proposed: i64, clamped: bool, also: u64 },
     GroupDeleted { no: GroupNo, tenant: TenantId, name: GroupName, actor: u32, positions: u64 },
     Baseline { key: Key, actor: u32, evicted: u64 },
+    OffsetDeleted { key: Key, actor: u32, from: i64 },
 }
 
 impl Record {
@@ -53,7 +54,8 @@ impl Record {
             Record::Commit { actor, .. }
             | Record::Refused { actor, .. }
             | Record::GroupDeleted { actor, .. }
-            | Record::Baseline { actor, .. } => Some(actor),
+            | Record::Baseline { actor, .. }
+            | Record::OffsetDeleted { actor, .. } => Some(actor),
         }
     }
 
@@ -64,7 +66,7 @@ impl Record {
             Record::Group { name, .. } | Record::GroupDeleted { name, .. } => 16 + name.as_str().len(),
             Record::Stream { name, .. } => 40 + name.as_str().len(),
             Record::Commit { position, .. } => 32 + position.committed.metadata.len(),
-            Record::Refused { .. } | Record::Baseline { .. } => 24,
+            Record::Refused { .. } | Record::Baseline { .. } | Record::OffsetDeleted { .. } => 24,
         }
     }
 }
@@ -119,6 +121,7 @@ mod tests {
                     positions: 1,
                 },
                 Record::Baseline { key: (1, 2, 0), actor: 0, evicted: 12 },
+                Record::OffsetDeleted { key: (1, 2, 0), actor: 0, from: 100 },
             ],
         };
         let bytes = codec::seal(ROW_VERSION, &42u64.to_be_bytes(), &row);

@@ -13,6 +13,8 @@ pub(super) struct Table {
     pub(super) tenants: BTreeMap<TenantId, Tenant>,
     pub(super) groups: HashMap<GroupNo, Group>,
     pub(super) streams: HashMap<StreamNo, Stream>,
+    /// Eviction baselines of all groups.
+    baselines: u64,
     /// The next number to give to a tenant, a group, a stream.
     pub(super) next: NextNumbers,
 }
@@ -107,6 +109,7 @@ impl Table {
             Record::Refused { .. } => Ok(()),
             Record::GroupDeleted { no, .. } => self.remove_group(no),
             Record::Baseline { key, evicted, .. } => self.put_baseline(key, evicted),
+            Record::OffsetDeleted { key, .. } => self.remove_position(key),
         }
     }
 
@@ -162,7 +165,8 @@ impl Table {
     pub(super) fn put_baseline(&mut self, key: Key, evicted: u64) -> Result<(), String> {
         self.reach(key)?;
         let (group, stream, partition) = key;
-        self.group_mut(group)?.baselines.insert((stream, partition), evicted);
+        let known = self.group_mut(group)?.baselines.insert((stream, partition), evicted);
+        self.baselines += u64::from(known.is_none());
         Ok(())
     }
 
@@ -180,14 +184,22 @@ impl Table {
 
     /// How many rows the table file should have.
     pub(super) fn counts(&self) -> Counts {
-        let sum = |of: fn(&Group) -> usize| self.groups.values().map(|g| of(g) as u64).sum();
         Counts {
             tenants: self.tenants.len() as u64,
             groups: self.groups.len() as u64,
             streams: self.streams.len() as u64,
             positions: self.tenants.values().map(|t| t.positions).sum(),
-            baselines: sum(|g| g.baselines.len()),
+            baselines: self.baselines,
         }
+    }
+
+    fn remove_position(&mut self, (group, stream, partition): Key) -> Result<(), String> {
+        let group = self.group_mut(group)?;
+        let tenant = group.tenant;
+        let gone = group.positions.remove(&(stream, partition));
+        gone.ok_or_else(|| format!("there is no position {stream}:{partition} to delete"))?;
+        self.tenant_mut(tenant)?.positions -= 1;
+        Ok(())
     }
 
     pub(super) fn remove_group(&mut self, no: GroupNo) -> Result<(), String> {
@@ -195,6 +207,7 @@ impl Table {
         let tenant = self.tenant_mut(group.tenant)?;
         tenant.groups.remove(&group.name);
         tenant.positions -= group.positions.len() as u64;
+        self.baselines -= group.baselines.len() as u64;
         Ok(())
     }
 
