@@ -2,8 +2,8 @@
 //!
 //! * 1: throttle time. 3: flexible. 4: a filter by state, and the state in the answer (KIP-518). 5: a filter by type, and the
 //!   type in the answer (KIP-848).
-//! * Filters ignore case and surrounding blanks; one that names nothing known matches nothing; both must match. An empty
-//!   filter lets all through.
+//! * Filters ignore case (that of states surrounding blanks too); one that names nothing known matches nothing; both
+//!   must match. An empty filter lets all through.
 //! * Every group here is one of simple consumers: state Empty, type classic, protocol type "".
 //! * No deviations; groups come sorted, where Kafka's order is a hash map's.
 
@@ -33,7 +33,10 @@ pub(super) async fn handle(
     let Ok(groups) = room.coordinator.groups(peer.tenant) else {
         return (answer.with_error_code(codes::STORE_UNAVAILABLE), None);
     };
-    if !lets_through(&request.states_filter, &EMPTY) || !lets_through(&request.types_filter, &CLASSIC) {
+    // Kafka trims states (as Java does) and takes types as they are.
+    let state = |wanted: &StrBytes| wanted.trim_matches(|c| c <= ' ').eq_ignore_ascii_case(&EMPTY);
+    let kind = |wanted: &StrBytes| wanted.eq_ignore_ascii_case(&CLASSIC);
+    if !lets_through(&request.states_filter, state) || !lets_through(&request.types_filter, kind) {
         return (answer, None);
     }
     // An entry's strings and the structure that holds them while the answer is made.
@@ -48,6 +51,6 @@ pub(super) async fn handle(
     (answer.with_groups(groups.into_iter().map(group).collect()), memory)
 }
 
-fn lets_through(filter: &[StrBytes], value: &str) -> bool {
-    filter.is_empty() || filter.iter().any(|wanted| wanted.trim().eq_ignore_ascii_case(value))
+fn lets_through(filter: &[StrBytes], matches: impl Fn(&StrBytes) -> bool) -> bool {
+    filter.is_empty() || filter.iter().any(matches)
 }

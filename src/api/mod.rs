@@ -187,7 +187,7 @@ impl Peer {
 impl Peer {
     /// Who acts, for the journal: the connection's actor, made anew only if the client calls itself something else.
     fn actor(&self, last: &mut Arc<Actor>, client_id: Option<&str>, member_id: &str) -> Arc<Actor> {
-        let client_id = client_id.unwrap_or("");
+        let (client_id, member_id) = (cut(client_id.unwrap_or("")), cut(member_id));
         if *last.client_id != *client_id || *last.member_id != *member_id || last.host != self.address {
             let (client_id, member_id) = (client_id.into(), member_id.into());
             let (principal, host) = (Arc::default(), self.address.clone());
@@ -195,6 +195,12 @@ impl Peer {
         }
         last.clone()
     }
+}
+
+/// What the journal keeps of a name that a client gives itself: 256 bytes at most.
+fn cut(name: &str) -> &str {
+    let end = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 256).last();
+    &name[..end.unwrap_or(0)]
 }
 
 fn kib(bytes: usize) -> u32 {
@@ -302,12 +308,17 @@ pub async fn handle(
     let Admitted { origin, request } = admitted;
     let labels = RequestLabels { api: origin.api.name, version: origin.version };
     room.coordinator.metrics.requests.get_or_create(&labels).inc();
+    // Answers that echo their request; the others know better what they will take.
+    let echo = match origin.api.key {
+        ApiKey::OffsetCommit | ApiKey::OffsetFetch | ApiKey::Metadata | ApiKey::ListGroups => None,
+        _ => peer.reserve(echo_bytes(request.body.len(), room), room.max_response_bytes).await,
+    };
     match origin.api.key {
         ApiKey::ApiVersions => {
             let body = api_versions::handle(&origin, request)?;
             // An unknown version is answered in version 0.
             let version = origin.version.max(0);
-            origin.encode_with(version, &body, None)
+            origin.encode_with(version, &body, echo)
         }
         ApiKey::Metadata => {
             let (body, memory) =
@@ -316,7 +327,7 @@ pub async fn handle(
         }
         ApiKey::FindCoordinator => {
             let body = find_coordinator::handle(decode(&origin, request)?, origin.version, room, peer);
-            origin.encode(&body)
+            origin.encode_with(origin.version, &body, echo)
         }
         ApiKey::OffsetFetch => {
             let (body, memory) =
@@ -325,11 +336,11 @@ pub async fn handle(
         }
         ApiKey::ListOffsets => {
             let body = list_offsets::handle(decode(&origin, request)?, origin.version, room, peer).await;
-            origin.encode(&body)
+            origin.encode_with(origin.version, &body, echo)
         }
         ApiKey::DescribeCluster => {
             let body = describe_cluster::handle(&decode(&origin, request)?, origin.version, room, peer);
-            origin.encode(&body)
+            origin.encode_with(origin.version, &body, echo)
         }
         ApiKey::ListGroups => {
             let (body, memory) = list_groups::handle(&decode(&origin, request)?, room, peer).await;
@@ -337,17 +348,17 @@ pub async fn handle(
         }
         ApiKey::DescribeGroups => {
             let body = describe_groups::handle(decode(&origin, request)?, origin.version, room, peer);
-            origin.encode(&body)
+            origin.encode_with(origin.version, &body, echo)
         }
         ApiKey::DeleteGroups => {
             let actor = peer.actor(actor, request.client_id.as_deref(), "");
             let body = delete_groups::handle(decode(&origin, request)?, room, peer, &actor).await;
-            origin.encode(&body)
+            origin.encode_with(origin.version, &body, echo)
         }
         ApiKey::OffsetDelete => {
             let actor = peer.actor(actor, request.client_id.as_deref(), "");
             let body = offset_delete::handle(decode(&origin, request)?, room, peer, actor).await;
-            origin.encode(&body)
+            origin.encode_with(origin.version, &body, echo)
         }
         _ => {
             let client_id = request.client_id.clone();
@@ -355,6 +366,15 @@ pub async fn handle(
             offset_commit::handle(body, origin, client_id, room, peer, actor).await
         }
     }
+}
+
+/// What an answer may take that echoes a request of this size: its texts twice, and a structure per entry.
+fn echo_bytes(request_bytes: usize, room: &Room) -> usize {
+    const ENTRY_BYTES: usize = 128;
+    if request_bytes < 4 << 10 {
+        return 0;
+    }
+    2 * request_bytes + ENTRY_BYTES * room.max_items_per_request.min(request_bytes / 2)
 }
 
 fn decode<R: KafkaRequest>(origin: &Origin, request: Request) -> Result<R, Unanswerable> {

@@ -142,6 +142,12 @@ impl Coordinator {
         Ticket(receiver)
     }
 
+    /// Looks whether the store still answers, and tells [`failed`](Self::failed) if not: a fold can fail while nobody asks.
+    pub fn probe(&self) {
+        // The answer does not matter, nor whose tenant it would be.
+        let _ = self.group_exists(TenantId(0), "");
+    }
+
     /// The ids of a tenant's groups, sorted.
     pub fn groups(&self, tenant: TenantId) -> Result<Vec<GroupName>, StoreError> {
         self.checked(self.offsets.store().groups(tenant))

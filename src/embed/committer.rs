@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 
 use crate::clock::Clock;
 use crate::model::op::{Op, Outcome};
@@ -40,6 +40,7 @@ struct Job {
 pub struct Committer {
     queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    id: ThreadId,
 }
 
 struct Queue {
@@ -55,6 +56,8 @@ struct Inner {
     closing: bool,
     /// The thread waits for jobs: waking costs a system call, so only a sleeper is woken.
     idle: bool,
+    /// The thread has answered all and is gone.
+    ended: bool,
     /// Submitters that wait for room.
     blocked: usize,
 }
@@ -81,17 +84,19 @@ impl Committer {
         });
         let worker = queue.clone();
         let thread = std::thread::Builder::new().name("offsetd-commit".to_owned()).spawn(move || {
-            // Should a callback panic, the loop goes on for the others.
-            let batch = || run_once(&worker, &*store, &*clock, observer.as_ref());
-            while catch_unwind(AssertUnwindSafe(batch)).unwrap_or(true) {}
+            while run_once(&worker, &*store, &*clock, observer.as_ref()) {}
+            worker.lock().ended = true;
+            worker.drained.notify_all();
         })?;
-        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+        let id = thread.thread().id();
+        Ok(Self { queue, thread: Mutex::new(Some(thread)), id })
     }
 
-    /// Queues an operation; `done` is called with its answer. Blocks while the queue is full.
+    /// Queues an operation; `done` is called with its answer. Blocks while the queue is full, but for a callback: the
+    /// thread it is on is the one that would make room.
     pub fn submit(&self, op: Op, done: Done) {
         let mut inner = self.queue.lock();
-        while inner.jobs.len() >= self.queue.capacity && !inner.closing {
+        while inner.jobs.len() >= self.queue.capacity && !inner.closing && !self.is_here() {
             inner.blocked += 1;
             inner = self.queue.drained.wait(inner).unwrap_or_else(PoisonError::into_inner);
             inner.blocked -= 1;
@@ -108,8 +113,13 @@ impl Committer {
         }
     }
 
-    /// Queues an operation and waits for its answer.
+    /// Queues an operation and waits for its answer. From a callback that would be to wait for itself: an error.
     pub fn run(&self, op: Op) -> Answer {
+        if self.is_here() {
+            let because =
+                "a call that waits, made from a commit's callback, would wait for itself".to_owned();
+            return Err(Arc::new(StoreError::Closed { because }));
+        }
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         self.submit(op, Box::new(move |answer| _ = sender.send(answer)));
         receiver.recv().unwrap_or_else(|_| {
@@ -117,18 +127,30 @@ impl Committer {
         })
     }
 
-    /// Takes nothing more, answers all that is queued, ends the thread.
+    /// Takes nothing more, answers all that is queued, ends the thread. All who close wait for that, but for a callback:
+    /// its thread ends by itself.
     pub fn close(&self) {
-        self.queue.lock().closing = true;
+        let mut inner = self.queue.lock();
+        inner.closing = true;
         self.queue.filled.notify_all();
         self.queue.drained.notify_all();
+        if self.is_here() {
+            return;
+        }
+        while !inner.ended {
+            inner = self.queue.drained.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(inner);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // The last owner may be a callback, on the very thread: that one ends by itself.
-        let own = |thread: &JoinHandle<()>| thread.thread().id() == std::thread::current().id();
-        if let Some(thread) = thread.filter(|thread| !own(thread)) {
-            // If it panicked, the store is closed and its waiters have seen their answers dropped.
+        if let Some(thread) = thread {
+            // It catches what may panic in it.
             let _ = thread.join();
         }
+    }
+
+    /// Whether this is the commit thread.
+    fn is_here(&self) -> bool {
+        self.id == std::thread::current().id()
     }
 }
 
@@ -141,6 +163,13 @@ impl Drop for Committer {
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A callback that panics must not keep the others from their answers.
+fn tell(done: Done, answer: Answer) {
+    if catch_unwind(AssertUnwindSafe(|| done(answer))).is_err() {
+        tracing::error!("a commit's callback panicked");
     }
 }
 
@@ -164,8 +193,7 @@ fn run_once(queue: &Queue, store: &dyn Store, clock: &dyn Clock, observer: Optio
     let (ops, dones): (Vec<Op>, Vec<Done>) = jobs.into_iter().map(|job| (job.op, job.done)).unzip();
     let started = std::time::Instant::now();
     // A panic in the engine must not leave anybody waiting.
-    let now_ms = clock.now_ms();
-    let result = catch_unwind(AssertUnwindSafe(|| store.apply(&ops, now_ms))).unwrap_or_else(|_| {
+    let result = catch_unwind(AssertUnwindSafe(|| store.apply(&ops, clock.now_ms()))).unwrap_or_else(|_| {
         Err(StoreError::Closed { because: "the engine panicked; see the log".to_owned() })
     });
     let took = started.elapsed();
@@ -173,13 +201,13 @@ fn run_once(queue: &Queue, store: &dyn Store, clock: &dyn Clock, observer: Optio
         Ok(outcomes) => {
             debug_assert_eq!(outcomes.len(), dones.len(), "one outcome per operation");
             for (done, outcome) in dones.into_iter().zip(outcomes) {
-                done(Ok(outcome));
+                tell(done, Ok(outcome));
             }
         }
         Err(error) => {
             let error = Arc::new(error);
             for done in dones {
-                done(Err(error.clone()));
+                tell(done, Err(error.clone()));
             }
         }
     }

@@ -27,6 +27,11 @@ impl Actor {
     pub fn named(name: &str) -> Self {
         Self { client_id: name.into(), ..Self::default() }
     }
+
+    /// About how many bytes it takes in the journal.
+    pub fn size_hint(&self) -> usize {
+        8 + self.principal.len() + self.client_id.len() + self.host.len() + self.member_id.len()
+    }
 }
 
 /// One partition of a commit.

@@ -52,6 +52,9 @@ pub enum ServeError {
     StoreFailed(#[source] Arc<StoreError>),
 }
 
+/// How often an idle server looks whether its store still works.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
 /// A server that listens.
 #[derive(Debug)]
 pub struct Server {
@@ -152,14 +155,21 @@ impl Server {
             };
             tokio::spawn(admin::serve(listener, state))
         });
+        let probing = async {
+            loop {
+                tokio::time::sleep(PROBE_EVERY).await;
+                self.coordinator.probe();
+            }
+        };
         // Senders that are gone count as "stop".
         let store_failed = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => None,
             error = failed.wait_for(Option::is_some) => error.ok().and_then(|error| error.clone()),
+            () = probing => None,
         };
         match &store_failed {
             Some(error) => {
-                tracing::error!(%error, "the store has failed; ending, so that a supervisor can start anew")
+                tracing::error!(%error, "the store has failed; ending, so that a supervisor can start anew");
             }
             None => tracing::info!("stopping: no new connections, finishing what is under way"),
         }

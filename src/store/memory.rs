@@ -131,10 +131,10 @@ impl State {
             Judgement::StoreObserved(back) => (CommitKind::Observed, Accepted::Observed(back)),
             Judgement::StoreUnguarded(back) => (CommitKind::Unguarded, Accepted::Unguarded(back)),
         };
-        if current.is_none() {
-            if let Err(refusal) = self.make_room(tenant, group, (stream, *partition), true, limits) {
-                return refusal.into();
-            }
+        if current.is_none()
+            && let Err(refusal) = self.make_room(tenant, group, (stream, *partition), true, limits)
+        {
+            return refusal.into();
         }
         let disorder = epoch_disorder(current.as_ref(), proposal);
         let position = accept(current.as_ref(), proposal, now_ms);

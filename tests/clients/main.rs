@@ -6,6 +6,7 @@
 
 mod client;
 mod golden;
+mod groups;
 mod server;
 
 use client::Client;
@@ -32,10 +33,8 @@ fn kafka_python_consumer() {
 
 #[test]
 fn kafka_python_admin() {
-    let client =
-        Client::python("kafka_python_admin", "python", "requirements.txt", "with_kafka_python.py", "admin");
     tells_its_story(
-        &client,
+        &admin_of_kafka_python(),
         &Sees {
             accepted: &["orders/0 ok"],
             refused: &[
@@ -85,10 +84,8 @@ fn librdkafka_consumer() {
 
 #[test]
 fn librdkafka_admin() {
-    let client =
-        Client::python("librdkafka_admin", "python", "requirements.txt", "with_confluent.py", "admin");
     tells_its_story(
-        &client,
+        &admin_of_librdkafka(),
         &Sees {
             accepted: &["orders/0 ok"],
             refused: &[
@@ -127,9 +124,8 @@ fn java_async_consumer() {
 
 #[test]
 fn java_admin() {
-    let client = Client::java("java_admin", "admin");
     tells_its_story(
-        &client,
+        &admin_of_java(),
         &Sees {
             accepted: &["orders/0 ok", "all ok"],
             refused: &[
@@ -173,6 +169,18 @@ fn old_kafka_python() -> Client {
 
 fn librdkafka() -> Client {
     Client::python("librdkafka_consumer", "python", "requirements.txt", "with_confluent.py", "consumer")
+}
+
+fn admin_of_kafka_python() -> Client {
+    Client::python("kafka_python_admin", "python", "requirements.txt", "with_kafka_python.py", "admin")
+}
+
+fn admin_of_librdkafka() -> Client {
+    Client::python("librdkafka_admin", "python", "requirements.txt", "with_confluent.py", "admin")
+}
+
+fn admin_of_java() -> Client {
+    Client::java("java_admin", "admin")
 }
 
 fn java_classic() -> Client {

@@ -7,14 +7,20 @@
 mod support;
 
 mod api_versions;
+mod delete_groups;
+mod describe_cluster;
+mod describe_groups;
 mod durability;
 mod find_coordinator;
 mod guard;
 mod hostile;
 mod limits;
+mod list_groups;
+mod list_offsets;
 mod metadata;
 mod names;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 mod pipelining;
 mod serve;

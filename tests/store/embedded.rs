@@ -155,3 +155,94 @@ fn abandoned_is_as_good_as_killed() {
     let store = OffsetStore::open(dir.path()).expect("the files are free");
     store.tenant("default").unwrap();
 }
+
+#[test]
+fn a_batch_of_many_commits_is_one_sync() {
+    use offsetd::model::op::{CommitItem, Op};
+    use offsetd::store::Store as _;
+    let disk = CrashDisk::default();
+    let store = disk.open(Options::default()).unwrap();
+    store.apply(&[Op::Tenant { name: "default".try_into().unwrap() }], 1).unwrap();
+    let op = |n: usize| Op::Commit {
+        tenant: offsetd::model::names::TenantId(0),
+        group: format!("g{n}").as_str().try_into().unwrap(),
+        actor: Arc::new(Actor::named("me")),
+        items: vec![CommitItem {
+            stream: "s".try_into().unwrap(),
+            partition: 0,
+            proposal: offsetd::model::offset::Proposal { offset: 1, leader_epoch: -1, metadata: "".into() },
+            mode: offsetd::model::offset::Mode::Reject,
+        }],
+    };
+    let before = disk.steps();
+    store.apply(&(0..500).map(op).collect::<Vec<_>>(), 1).unwrap();
+    let steps = disk.steps() - before;
+    assert!(steps < 60, "{steps} writes and syncs for one batch of 500 commits");
+}
+
+#[test]
+fn a_callback_that_panics_keeps_nobody_from_an_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let tenant = OffsetStore::open(dir.path()).unwrap().tenant("default").unwrap();
+    let (sender, receiver) = sync_channel(100);
+    for n in 0..100 {
+        let sender = sender.clone();
+        let done = move |verdicts: Result<Vec<_>, _>| {
+            assert!(n % 10 != 0, "this callback panics on purpose");
+            sender.send(verdicts.is_ok()).unwrap();
+        };
+        tenant.commit_then("g", &Actor::named("me"), [Commit::new("s", 0, n)], done).unwrap();
+    }
+    drop(sender);
+    assert_eq!(receiver.iter().filter(|ok| *ok).count(), 90);
+    assert!(tenant.commit("g", &Actor::named("me"), Commit::new("s", 0, 100)).unwrap().is_ok());
+}
+
+#[test]
+fn a_callback_may_commit_into_a_full_queue_and_may_not_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let tenant = OffsetStore::open(dir.path()).unwrap().tenant("default").unwrap();
+    let me = Actor::named("me");
+    let (go, wait) = sync_channel::<()>(1);
+    let (done, finished) = sync_channel(2);
+    let inner = tenant.clone();
+    let slow = move |_: Result<Vec<_>, _>| {
+        wait.recv().unwrap();
+        // The queue is full by now, and this is the thread that would empty it.
+        let me = Actor::named("me");
+        let waited = inner.commit("h", &me, Commit::new("s", 0, 1));
+        let told = move |verdicts: Result<Vec<_>, _>| done.send((waited.is_err(), verdicts.is_ok())).unwrap();
+        inner.commit_then("h", &me, [Commit::new("s", 0, 1)], told).unwrap();
+    };
+    tenant.commit_then("g", &me, [Commit::new("s", 0, 1)], slow).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    for _ in 0..65_536 {
+        tenant.commit_then("g", &me, [Commit::new("s", 0, 2)], |_| {}).unwrap();
+    }
+    go.send(()).unwrap();
+    let answered = finished.recv_timeout(std::time::Duration::from_secs(20)).expect("no deadlock");
+    assert_eq!(answered, (true, true), "waiting is an error, committing is not");
+}
+
+#[test]
+fn all_who_close_wait_until_what_was_queued_is_answered() {
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let store = OffsetStore::open(dir.path()).unwrap();
+        let tenant = store.tenant("default").unwrap();
+        let (sender, receiver) = sync_channel(2_000);
+        for n in 0..2_000 {
+            let sender = sender.clone();
+            let done = move |verdicts: Result<Vec<_>, _>| sender.send(verdicts.is_ok()).unwrap();
+            tenant.commit_then("g", &Actor::named("me"), [Commit::new("s", 0, n)], done).unwrap();
+        }
+        drop(sender);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                // One of the two closes, the other finds it closed.
+                scope.spawn(|| drop(store.close()));
+            }
+        });
+        assert_eq!(receiver.iter().filter(|ok| *ok).count(), 2_000);
+    }
+}

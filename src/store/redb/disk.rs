@@ -46,16 +46,27 @@ pub(crate) struct Directory {
     cut: Arc<AtomicBool>,
 }
 
+/// Makes a directory and those above it, each durable before the next.
+fn create_dirs(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dirs(parent)?;
+    fs::create_dir(dir).or_else(|error| if dir.is_dir() { Ok(()) } else { Err(error) })?;
+    sync_dir(parent)
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    // Renames and new files are durable only with their directory.
+    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+}
+
 impl Directory {
     /// Takes (and makes, if need be) a directory.
     pub(crate) fn at(dir: &Path) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
+        create_dirs(dir)?;
         Ok(Self { dir: dir.to_owned(), lock: std::sync::Mutex::default(), cut: Arc::default() })
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        // Renames and new files are durable only with their directory.
-        if cfg!(unix) { File::open(&self.dir)?.sync_all() } else { Ok(()) }
     }
 
     fn backend(&self, file: File, synced: bool) -> Result<FileOrNothing, DatabaseError> {
@@ -95,13 +106,13 @@ impl Disk for Directory {
 
     fn put(&self, name: &str, content: &[u8]) -> io::Result<()> {
         // What was created before must not be less durable than what is put now.
-        self.sync_dir()?;
+        sync_dir(&self.dir)?;
         let new = self.dir.join(format!("{name}.new"));
         let mut file = File::create(&new)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&new, self.dir.join(name))?;
-        self.sync_dir()
+        sync_dir(&self.dir)
     }
 
     fn exists(&self, name: &str) -> io::Result<bool> {
@@ -130,7 +141,7 @@ impl Disk for Directory {
         let db = builder.create_with_backend(self.backend(file, false)?)?;
         fill(&db)?;
         drop(db);
-        File::open(&new)?.sync_all()?;
+        OpenOptions::new().write(true).open(&new)?.sync_all()?;
         Ok(fs::rename(&new, self.dir.join(name))?)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -168,11 +169,14 @@ impl RedbStore {
     }
 
     fn let_go(&self) {
-        let writer = lock(&self.writer).take();
-        if let Some(Writer { folder: Some(Folder { work, thread }), .. }) = writer {
-            drop(work);
-            // A panicked fold has already closed the store.
-            let _ = thread.join();
+        if let Some(Writer { folder, journal, .. }) = lock(&self.writer).take() {
+            if let Some(Folder { work, thread }) = folder {
+                drop(work);
+                // It catches its panics, and has told of them.
+                let _ = thread.join();
+            }
+            // The file, before the lock on the directory.
+            drop(journal);
         }
         *self.shared.files.write().unwrap_or_else(PoisonError::into_inner) = None;
         self.disk.release();
@@ -204,7 +208,7 @@ impl RedbStore {
         if decided.records.is_empty() {
             return Ok(decided.outcomes);
         }
-        let rows = writer.journal.encode(now_ms, &decided.actors, &decided.records);
+        let rows = writer.journal.encode(now_ms, &decided.actors, decided.records.clone());
         let folded = shared.folded_through.load(Ordering::Acquire);
         writer.journal.append(&rows, folded).map_err(|e| self.io("writing the journal", e))?;
         writer.dirty.bytes += rows.bytes as u64;
@@ -238,9 +242,8 @@ impl RedbStore {
         match &writer.folder {
             Some(Folder { work, .. }) => {
                 folds.running = true;
-                // Capacity one, and none is running: never blocks. A gone thread has closed the store.
-                let _ = work.try_send((slice, now_ms));
-                Ok(())
+                // Capacity one, and none is running: there is room, unless the thread is gone.
+                work.try_send((slice, now_ms)).map_err(|_| self.io("folding", "the fold thread is gone"))
             }
             None => {
                 drop(folds);
@@ -298,7 +301,9 @@ fn spawn_folder(shared: Arc<Shared>) -> std::io::Result<Folder> {
     let (work, inbox): (_, Receiver<(Slice, i64)>) = sync_channel(1);
     let thread = std::thread::Builder::new().name("offsetd-fold".to_owned()).spawn(move || {
         while let Ok((slice, now_ms)) = inbox.recv() {
-            if let Err(error) = shared.fold_now(&slice, now_ms) {
+            // redb may panic on a page that was damaged behind its back: nobody may wait for a fold that is not coming.
+            let folded = catch_unwind(AssertUnwindSafe(|| shared.fold_now(&slice, now_ms)));
+            if let Err(error) = folded.unwrap_or_else(|_| Err("it panicked; see the log".to_owned())) {
                 shared.fail(&format!("folding: {error}"));
             }
             lock(&shared.folds).running = false;
@@ -312,6 +317,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Closes the store if a panic passes: what the writer was doing is not known any more.
+struct ClosesOnPanic<'a>(&'a Shared);
+
+impl Drop for ClosesOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("a panic while writing; see the log");
+        }
+    }
+}
+
 impl Store for RedbStore {
     fn apply(&self, batch: &[Op], now_ms: i64) -> Result<Vec<Outcome>, StoreError> {
         let mut guard = self.writer.lock().map_err(|_| {
@@ -320,6 +336,7 @@ impl Store for RedbStore {
         })?;
         self.shared.check_open()?;
         let writer = guard.as_mut().ok_or_else(|| self.shared.closed_error())?;
+        let _closes = ClosesOnPanic(&self.shared);
         let result = self.apply_open(writer, batch, now_ms);
         if let Err(error) = &result {
             self.shared.fail(&error.to_string());
@@ -405,7 +422,7 @@ impl RedbStore {
         let mut guard = self.writer.lock().map_err(|_| self.shared.closed_error())?;
         let Some(writer) = guard.as_mut() else { return Ok(()) };
         let mut folds = lock(&self.shared.folds);
-        while folds.running {
+        while folds.running && self.shared.closed.get().is_none() {
             folds = self.shared.fold_done.wait(folds).unwrap_or_else(PoisonError::into_inner);
         }
         drop(folds);
@@ -414,7 +431,8 @@ impl RedbStore {
         }
         let slice = self.slice(writer)?;
         // Nothing here knows the time; the age of history rows can wait for the next fold.
-        self.shared.fold_now(&slice, i64::MIN).map_err(|e| self.io("folding", e))
+        self.shared.fold_now(&slice, i64::MIN).map_err(|e| self.io("folding", e))?;
+        writer.journal.trim().map_err(|e| self.io("trimming the journal", e))
     }
 }
 

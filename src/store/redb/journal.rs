@@ -1,5 +1,6 @@
 //! The hot file: rows appended and synced, one transaction per group commit, trimmed once they are folded.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -10,9 +11,11 @@ use super::schema::JOURNAL;
 use crate::model::op::Actor;
 use crate::store::codec;
 
-/// A row is closed once it holds about this much: large values, and trimming them, make the worst latencies.
-const ROW_BYTES: usize = 64 << 10;
-/// Folded rows forgotten per append, so that no single commit pays for a whole fold.
+/// A row holds about this much at most: large values, and trimming them, make the worst latencies. With redb's own
+/// overhead it fits a page of 64 KiB; a little more would take one of 128.
+const ROW_BYTES: usize = 56 << 10;
+/// Folded rows forgotten per append, or twice as many as are appended: so that no single commit pays for a whole fold, and
+/// they go faster than they come.
 const TRIM_ROWS: usize = 64;
 
 #[derive(Debug)]
@@ -46,30 +49,34 @@ impl Journal {
         &self.db
     }
 
+    /// Forgets all rows but the newest; all must be folded.
+    pub(super) fn trim(&mut self) -> Result<(), redb::Error> {
+        let Some(held) = self.held.clone().filter(|held| held.start() < held.end()) else { return Ok(()) };
+        let write = self.db.begin_write()?;
+        write.open_table(JOURNAL)?.retain_in(..*held.end(), |_, _| false)?;
+        write.commit()?;
+        self.held = Some(*held.end()..=*held.end());
+        Ok(())
+    }
+
     /// The number of the newest row, 0 if there was never one.
     pub(super) fn last(&self) -> u64 {
         self.next - 1
     }
 
     /// Encodes records as rows from the next number on.
-    pub(super) fn encode(&self, at_ms: i64, actors: &[Arc<Actor>], records: &[Record]) -> Rows {
-        let mut rows = Vec::new();
-        let mut rest = records;
-        while !rest.is_empty() {
-            let (mut bytes, mut count) = (0, 0);
-            while let Some(record) = rest.get(count)
-                && (count == 0 || bytes + record.size_hint() <= ROW_BYTES)
-            {
-                bytes += record.size_hint();
-                count += 1;
+    pub(super) fn encode(&self, at_ms: i64, actors: &[Arc<Actor>], records: Vec<Record>) -> Rows {
+        let mut rows = Rows { rows: Vec::new(), bytes: 0 };
+        let mut row = RowBuilder::new(at_ms, actors);
+        for record in records {
+            if row.bytes > 0 && row.bytes + record.size_hint() > ROW_BYTES {
+                let full = std::mem::replace(&mut row, RowBuilder::new(at_ms, actors));
+                rows.push(self.next, &full.row);
             }
-            let (chunk, after) = rest.split_at(count);
-            let number = self.next + rows.len() as u64;
-            rows.push(codec::seal(ROW_VERSION, &number.to_be_bytes(), &row_of(at_ms, actors, chunk)));
-            rest = after;
+            row.add(record);
         }
-        let bytes = rows.iter().map(Vec::len).sum();
-        Rows { rows, bytes }
+        rows.push(self.next, &row.row);
+        rows
     }
 
     /// Appends rows and forgets some that are folded (up to `folded`), in one transaction, synced. Returns the
@@ -81,7 +88,8 @@ impl Journal {
         {
             let mut table = write.open_table(JOURNAL)?;
             // The newest row always stays: an empty journal would look like a lost one.
-            let trim_end = (folded + 1).min(self.next).min(first_kept + TRIM_ROWS as u64);
+            let trim_rows = TRIM_ROWS.max(2 * rows.rows.len()) as u64;
+            let trim_end = (folded + 1).min(self.next).min(first_kept + trim_rows);
             for number in first_kept..trim_end {
                 table.remove(number)?;
             }
@@ -94,6 +102,15 @@ impl Journal {
         self.next += rows.rows.len() as u64;
         self.held = Some(first_kept..=self.last());
         Ok(self.last())
+    }
+}
+
+impl Rows {
+    fn push(&mut self, next: u64, row: &Row) {
+        let number = next + self.rows.len() as u64;
+        let row = codec::seal(ROW_VERSION, &number.to_be_bytes(), row);
+        self.bytes += row.len();
+        self.rows.push(row);
     }
 }
 
@@ -118,23 +135,32 @@ pub(super) fn open_row(number: u64, row: &[u8]) -> Result<Row, String> {
         .map_err(|what| format!("journal row {number}: {what}"))
 }
 
-/// The records of one row, pointing into a list of just the actors they name.
-fn row_of(at_ms: i64, actors: &[Arc<Actor>], records: &[Record]) -> Row {
-    let mut row = Row { at_ms, actors: Vec::new(), records: records.to_vec() };
-    let mut places: Vec<Option<u32>> = vec![None; actors.len()];
-    for record in &mut row.records {
-        let Some(actor) = record.actor_mut() else { continue };
-        let at = *actor as usize;
-        *actor = *places[at].get_or_insert_with(|| {
-            // Pipelined commits of one client share one entry.
-            match row.actors.iter().rposition(|known| *known == actors[at]) {
-                Some(known) => known as u32,
-                None => {
-                    row.actors.push(actors[at].clone());
-                    (row.actors.len() - 1) as u32
-                }
-            }
-        });
+/// A row in the making: its records point into a list of just the actors they name.
+struct RowBuilder<'a> {
+    row: Row,
+    bytes: usize,
+    actors: &'a [Arc<Actor>],
+    /// Where an actor of the batch stands in the row; pipelined commits of one client share a place.
+    places: HashMap<&'a Actor, u32>,
+}
+
+impl<'a> RowBuilder<'a> {
+    fn new(at_ms: i64, actors: &'a [Arc<Actor>]) -> Self {
+        let row = Row { at_ms, actors: Vec::new(), records: Vec::new() };
+        Self { row, bytes: 0, actors, places: HashMap::new() }
     }
-    row
+
+    fn add(&mut self, mut record: Record) {
+        self.bytes += record.size_hint();
+        if let Some(actor) = record.actor_mut()
+            && let Some(who) = self.actors.get(*actor as usize)
+        {
+            *actor = *self.places.entry(who).or_insert_with(|| {
+                self.bytes += who.size_hint();
+                self.row.actors.push(who.clone());
+                (self.row.actors.len() - 1) as u32
+            });
+        }
+        self.row.records.push(record);
+    }
 }

@@ -111,6 +111,8 @@ impl Place<'_> {
             if self.0.exists(name).map_err(|e| self.io(name, "looking for it", e))? {
                 self.must_be_unused(name)?;
             }
+        }
+        for name in [JOURNAL_FILE, TABLE_FILE] {
             let meta =
                 codec::seal(TABLE_ROW_VERSION, META_FILE.as_bytes(), &FileMeta { format: FORMAT, store });
             let fill = |db: &Database| -> Result<(), redb::Error> {
@@ -303,6 +305,13 @@ impl Place<'_> {
             if problem.is_some() {
                 return Ok(());
             }
+            if held.is_none() && number > folded.through + 1 {
+                problem = Some(self.incomplete(format!(
+                    "{JOURNAL_FILE} begins at row {number}, {TABLE_FILE} ends at {}: they are of different times",
+                    folded.through
+                )));
+                return Ok(());
+            }
             if held.as_ref().is_some_and(|held| held.end() + 1 != number) {
                 problem = Some(self.corrupt(JOURNAL_FILE, format!("row {} is missing", number - 1)));
                 return Ok(());
@@ -327,9 +336,6 @@ impl Place<'_> {
         }
         let through = folded.through;
         match &held {
-            Some(rows) if *rows.start() > through + 1 => {
-                Err(self.incomplete(format!("{JOURNAL_FILE} begins at row {}, {TABLE_FILE} ends at {through}", rows.start())))
-            }
             Some(rows) if *rows.end() < through => Err(self.incomplete(format!(
                 "{JOURNAL_FILE} ends at row {}, {TABLE_FILE} has rows up to {through}: they are of different times",
                 rows.end()

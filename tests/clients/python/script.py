@@ -4,7 +4,14 @@
     commit orders/0=100 orders/1=7    commit these positions in one request
     commit orders/0=100@5 # a note    the same with leader epoch 5 and metadata "a note"
     fetch orders/0 orders/1           print what is committed, in the notation of `commit`
-    list                              print all that the group has committed (admin clients)
+
+and of admin clients
+
+    list                              print all that the group has committed
+    groups                            print all groups: name, state and type of each
+    describe                          print the state of the group
+    delete-offsets orders/0 orders/1  delete these positions in one request
+    delete-group                      delete the group
 
 It is read from standard input and not from the arguments because a Java process decodes its
 arguments by the locale, and group names here are not always ASCII.
@@ -66,6 +73,14 @@ def run(connect):
             answers = client.fetch([parse_partition(word) for word in rest.split()])
         elif verb == "list":
             answers = sorted(client.list())
+        elif verb == "groups":
+            answers = sorted(client.groups())
+        elif verb == "describe":
+            answers = client.describe()
+        elif verb == "delete-offsets":
+            answers = client.delete_offsets([parse_partition(word) for word in rest.split()])
+        elif verb == "delete-group":
+            answers = client.delete_group()
         else:
             raise SystemExit(f"no such verb: {verb}")
         for answer in answers:

@@ -69,6 +69,24 @@ class Admin:
     def list(self):
         return self._list(None)
 
+    def groups(self):
+        answer = self.kafka.list_consumer_groups().result(TIMEOUT_S)
+        if answer.errors:
+            raise answer.errors[0]
+        return [f"{g.group_id} {g.state.name} {g.type.name}" for g in answer.valid]
+
+    def describe(self):
+        return self._outcome(self.kafka.describe_consumer_groups([self.group]), lambda group: group.state.name)
+
+    def delete_group(self):
+        return self._outcome(self.kafka.delete_consumer_groups([self.group]), lambda _: "ok")
+
+    def _outcome(self, futures, show):
+        try:
+            yield show(futures[self.group].result(TIMEOUT_S))
+        except KafkaException as error:
+            yield refusal(error.args[0])
+
     def _list(self, partitions):
         request = ConsumerGroupTopicPartitions(self.group, partitions)
         future = self.kafka.list_consumer_group_offsets([request])[self.group]

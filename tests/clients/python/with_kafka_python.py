@@ -81,6 +81,29 @@ class Admin:
         answers = self.kafka.list_group_offsets({self.group: None})[self.group]
         return [show(tp, committed) for tp, committed in answers.items()]
 
+    def groups(self):
+        return [f"{g['group_id']} {g['group_state']} {g['group_type']}" for g in self.kafka.list_groups()]
+
+    def describe(self):
+        # An error is data in the result: nothing is raised.
+        answer = self.kafka.describe_groups([self.group])[self.group]
+        yield f"refused {answer['error']}" if answer["error"] else answer["group_state"]
+
+    def delete_offsets(self, partitions):
+        try:
+            answers = self.kafka.delete_group_offsets(self.group, [TopicPartition(*p) for p in partitions])
+        except KafkaError as error:
+            yield script.refusal(error)
+            return
+        for tp, error in sorted(answers.items()):
+            answer = "ok" if error is NoError else script.refusal(error())
+            yield f"{tp.topic}/{tp.partition} {answer}"
+
+    def delete_group(self):
+        # The answer is the name of an exception, or OK.
+        answer = self.kafka.delete_groups([self.group])[self.group]
+        yield "ok" if answer == "OK" else f"refused {answer}"
+
     def close(self):
         self.kafka.close()
 

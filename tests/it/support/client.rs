@@ -42,6 +42,11 @@ impl Client {
         self
     }
 
+    /// How long a write may wait for the server to read, from now on.
+    pub fn write_timeout(&self, limit: Duration) {
+        self.stream.set_write_timeout(Some(limit)).must("set a write timeout");
+    }
+
     /// The header of the next request: a correlation id that was not used before.
     pub fn header(&mut self) -> Header {
         self.correlation += 1;

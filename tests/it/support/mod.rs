@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod fetching;
+pub mod groups;
 pub mod load;
 pub mod must;
 pub mod random;
@@ -26,6 +27,7 @@ pub const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 pub const OFFSET_METADATA_TOO_LARGE: i16 = 12;
 pub const INVALID_TOPIC: i16 = 17;
 pub const ILLEGAL_GENERATION: i16 = 22;
+pub const INVALID_GROUP_ID: i16 = 24;
 pub const UNKNOWN_MEMBER_ID: i16 = 25;
 pub const INVALID_COMMIT_OFFSET_SIZE: i16 = 28;
 pub const UNSUPPORTED_VERSION: i16 = 35;
@@ -39,4 +41,8 @@ pub const COMMIT_VERSIONS: std::ops::RangeInclusive<i16> = 2..=9;
 pub const FETCH_VERSIONS: std::ops::RangeInclusive<i16> = 1..=9;
 pub const METADATA_VERSIONS: std::ops::RangeInclusive<i16> = 0..=13;
 pub const FIND_COORDINATOR_VERSIONS: std::ops::RangeInclusive<i16> = 0..=6;
+pub const DESCRIBE_GROUPS_VERSIONS: std::ops::RangeInclusive<i16> = 0..=6;
+pub const LIST_GROUPS_VERSIONS: std::ops::RangeInclusive<i16> = 0..=5;
 pub const API_VERSIONS_VERSIONS: std::ops::RangeInclusive<i16> = 0..=4;
+pub const DELETE_GROUPS_VERSIONS: std::ops::RangeInclusive<i16> = 0..=2;
+pub const OFFSET_DELETE_VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;

@@ -6,11 +6,17 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, Req
 
 use super::must::Must;
 
+pub const LIST_OFFSETS: i16 = 2;
 pub const METADATA: i16 = 3;
 pub const OFFSET_COMMIT: i16 = 8;
 pub const OFFSET_FETCH: i16 = 9;
 pub const FIND_COORDINATOR: i16 = 10;
+pub const DESCRIBE_GROUPS: i16 = 15;
+pub const LIST_GROUPS: i16 = 16;
 pub const API_VERSIONS: i16 = 18;
+pub const DELETE_GROUPS: i16 = 42;
+pub const OFFSET_DELETE: i16 = 47;
+pub const DESCRIBE_CLUSTER: i16 = 60;
 
 /// What goes before every body.
 #[derive(Clone)]
@@ -83,6 +89,20 @@ pub fn compact_string(to: &mut Vec<u8>, value: Option<&str>) {
     }
 }
 
+/// A string as the version has it.
+pub fn string_as(flexible: bool, to: &mut Vec<u8>, value: Option<&str>) {
+    if flexible { compact_string(to, value) } else { string(to, value) }
+}
+
+/// The count of an array as the version has it, whatever follows; None is the null array.
+pub fn count_as(flexible: bool, to: &mut Vec<u8>, count: Option<i32>) {
+    if flexible {
+        varint(to, count.map_or(0, |count| count as u32 + 1));
+    } else {
+        to.put_i32(count.unwrap_or(-1));
+    }
+}
+
 /// An unsigned varint, as compact lengths and counts are written.
 pub fn varint(to: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
@@ -98,7 +118,9 @@ pub fn is_flexible(key: i16, version: i16) -> bool {
         METADATA => 9,
         OFFSET_COMMIT => 8,
         OFFSET_FETCH => 6,
-        FIND_COORDINATOR | API_VERSIONS => 3,
+        FIND_COORDINATOR | LIST_GROUPS | API_VERSIONS => 3,
+        DESCRIBE_GROUPS => 5,
+        DELETE_GROUPS => 2,
         _ => i16::MAX,
     };
     version >= from

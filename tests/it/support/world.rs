@@ -8,10 +8,20 @@ use super::fetching::{GroupAnswer, Position, fetch_of};
 use super::must::Must;
 use super::server::{Home, Server};
 use super::value::{At, CommitAnswer, CommitAsk, Value, commit_of};
+use super::wire;
 
 /// The versions that the words use where the version is not the subject.
 const COMMIT: i16 = 9;
 const FETCH: i16 = 9;
+
+/// Two listeners with a tenant each.
+const TWO_TENANTS: &str = r#"
+    listen = "127.0.0.1:0"
+    tenant = "red"
+    [[listeners]]
+    listen = "127.0.0.1:0"
+    tenant = "blue"
+"#;
 
 pub struct World {
     pub home: Home,
@@ -30,6 +40,18 @@ impl World {
         Self::at(Home::new().config(toml))
     }
 
+    /// A server of the tenants red and blue.
+    pub fn of_two_tenants() -> Self {
+        Self::at(Home::new().config(TWO_TENANTS).listen_elsewhere())
+    }
+
+    /// A new connection of each tenant, where there are two.
+    pub fn two_clients(&self) -> [Client; 2] {
+        let addresses = self.server().addresses();
+        let [red, blue] = addresses.as_slice() else { panic!("not two listeners: {addresses:?}") };
+        [Client::connect(*red), Client::connect(*blue)]
+    }
+
     pub fn at(home: Home) -> Self {
         let server = home.start();
         Self { home, server: Some(server), client: None }
@@ -46,6 +68,17 @@ impl World {
     /// A new connection.
     pub fn connect(&self) -> Client {
         Client::connect(self.address())
+    }
+
+    /// Sends this body on a connection of its own, which the server must close without an answer.
+    #[track_caller]
+    pub fn hangs_up_on(&self, key: i16, version: i16, body: &[u8]) {
+        let mut client = self.connect();
+        let header = client.header();
+        let flexible = wire::is_flexible(key, version);
+        client.send_payload(&wire::raw_payload(key, version, &header, flexible, body));
+        let answers = client.until_closed().answers;
+        assert!(answers.is_empty(), "API {key} version {version} answered {body:02x?} with {answers:02x?}");
     }
 
     /// The connection that the words below use.

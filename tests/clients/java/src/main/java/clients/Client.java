@@ -11,7 +11,10 @@ interface Client extends AutoCloseable {
 
     List<String> fetch(List<TopicPartition> partitions) throws Exception;
 
-    List<String> list() throws Exception;
+    /** What only an admin client can do. */
+    default List<String> manage(String verb, List<TopicPartition> partitions) throws Exception {
+        throw new UnsupportedOperationException("no such verb of a consumer: " + verb);
+    }
 
     @Override
     void close();

@@ -48,11 +48,6 @@ final class ConsumerClient implements Client {
     }
 
     @Override
-    public List<String> list() {
-        throw new UnsupportedOperationException("a consumer cannot list");
-    }
-
-    @Override
     public void close() {
         kafka.close();
     }

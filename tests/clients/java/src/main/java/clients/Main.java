@@ -47,16 +47,18 @@ public final class Main {
             case "commit":
                 return client.commit(Position.parseAll(rest));
             case "fetch":
-                List<TopicPartition> partitions = new ArrayList<>();
-                for (String word : rest.split(" ")) {
-                    partitions.add(Position.parsePartition(word));
-                }
-                return client.fetch(partitions);
-            case "list":
-                return client.list();
+                return client.fetch(partitions(rest));
             default:
-                throw new IllegalArgumentException("no such verb: " + words[0]);
+                return client.manage(words[0], partitions(rest));
         }
+    }
+
+    private static List<TopicPartition> partitions(String words) {
+        List<TopicPartition> partitions = new ArrayList<>();
+        for (String word : words.isEmpty() ? new String[0] : words.split(" ")) {
+            partitions.add(Position.parsePartition(word));
+        }
+        return partitions;
     }
 
     private Client connect(String group) {
