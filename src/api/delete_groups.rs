@@ -11,7 +11,7 @@ use std::sync::Arc;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 
-use super::{Peer, Room};
+use super::{Peer, Room, cut};
 use crate::model::names::GroupName;
 use crate::model::op::Actor;
 use crate::wire::codes;
@@ -39,7 +39,7 @@ pub(super) async fn handle(
                     let (tenant, client_id, address) = (&*peer.tenant_name, &*actor.client_id, &*actor.host);
                     tracing::info!(
                         tenant,
-                        group = id.as_str(),
+                        group = cut(id.as_str()),
                         positions,
                         client_id,
                         address,

@@ -5,7 +5,8 @@
 //!   per key, the message an empty text (KIP-699). 5: code 120 (not used). 6: share groups.
 //! * Any group id has a coordinator, the empty one too; keys asked twice are answered twice, in order.
 //! * Deviation: key types 1 (transaction) and 2 (share) get 42 INVALID_REQUEST like unknown types, since neither is
-//!   coordinated here; "not available" would have clients ask until they time out.
+//!   coordinated here; "not available" would have clients ask until they time out. The text that goes with 42 is our own, in
+//!   every version.
 
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};

@@ -12,7 +12,7 @@ use kafka_protocol::messages::{GroupId, ListGroupsRequest, ListGroupsResponse};
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Peer, Room, text};
+use super::{Peer, Room, Unanswerable, text};
 use crate::wire::codes;
 use crate::wire::guard::{Kind, Shape, since};
 
@@ -28,27 +28,27 @@ pub(super) async fn handle(
     request: &ListGroupsRequest,
     room: &Room,
     peer: &Peer,
-) -> (ListGroupsResponse, Option<OwnedSemaphorePermit>) {
+) -> Result<(ListGroupsResponse, Option<OwnedSemaphorePermit>), Unanswerable> {
     let answer = ListGroupsResponse::default();
     let Ok(groups) = room.coordinator.groups(peer.tenant) else {
-        return (answer.with_error_code(codes::STORE_UNAVAILABLE), None);
+        return Ok((answer.with_error_code(codes::STORE_UNAVAILABLE), None));
     };
     // Kafka trims states (as Java does) and takes types as they are.
     let state = |wanted: &StrBytes| wanted.trim_matches(|c| c <= ' ').eq_ignore_ascii_case(&EMPTY);
     let kind = |wanted: &StrBytes| wanted.eq_ignore_ascii_case(&CLASSIC);
     if !lets_through(&request.states_filter, state) || !lets_through(&request.types_filter, kind) {
-        return (answer, None);
+        return Ok((answer, None));
     }
     // An entry's strings and the structure that holds them while the answer is made.
     let bytes = groups.iter().map(|group| group.as_str().len() + 128).sum();
-    let memory = peer.reserve(bytes, room.max_response_bytes).await;
+    let memory = peer.reserve(bytes, room).await?;
     let group = |group: crate::model::names::GroupName| {
         ListedGroup::default()
             .with_group_id(GroupId(text(group.as_str())))
             .with_group_state(EMPTY)
             .with_group_type(CLASSIC)
     };
-    (answer.with_groups(groups.into_iter().map(group).collect()), memory)
+    Ok((answer.with_groups(groups.into_iter().map(group).collect()), memory))
 }
 
 fn lets_through(filter: &[StrBytes], matches: impl Fn(&StrBytes) -> bool) -> bool {

@@ -22,7 +22,7 @@ use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, Topi
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::{Peer, Room, text};
+use super::{Peer, Room, Unanswerable, text};
 use crate::model::op::StreamInfo;
 use crate::wire::codes::{self, Code};
 use crate::wire::guard::{Kind, Shape, only, since};
@@ -49,9 +49,9 @@ pub(super) async fn handle(
     version: i16,
     room: &Room,
     peer: &Peer,
-) -> (MetadataResponse, Option<OwnedSemaphorePermit>) {
+) -> Result<(MetadataResponse, Option<OwnedSemaphorePermit>), Unanswerable> {
     if let Some(topics) = request.topics.as_deref().filter(|t| (10..12).contains(&version) && asks_by_id(t)) {
-        return (refused(topics), None);
+        return Ok((refused(topics), None));
     }
     let node = BrokerId(room.node_id);
     let broker = MetadataResponseBroker::default()
@@ -77,14 +77,14 @@ pub(super) async fn handle(
             }
         },
     };
-    let memory = peer.reserve(found.iter().map(Found::bytes).sum(), room.max_response_bytes).await;
+    let memory = peer.reserve(found.iter().map(Found::bytes).sum(), room).await?;
     answer.topics = found.into_iter().map(|found| found.answer(node)).collect();
     if request.include_topic_authorized_operations {
         for topic in answer.topics.iter_mut().filter(|topic| topic.error_code != codes::UNKNOWN_TOPIC_ID) {
             topic.topic_authorized_operations = TOPIC_OPERATIONS;
         }
     }
-    (answer, memory)
+    Ok((answer, memory))
 }
 
 /// A topic's answer before it takes the protocol's shape, which is a hundred times larger.
@@ -112,6 +112,14 @@ impl Found {
 }
 
 async fn asked(topics: Vec<MetadataRequestTopic>, create: bool, room: &Room, peer: &Peer) -> Vec<Found> {
+    if create {
+        // All at once: one sync for all that is not there yet.
+        let named = topics
+            .iter()
+            .filter(|topic| topic.topic_id.is_nil())
+            .filter_map(|topic| topic.name.as_ref().map(|name| name.as_str()));
+        room.coordinator.create_streams(peer.tenant, named).await;
+    }
     let mut seen = HashSet::with_capacity(topics.len());
     let mut found = Vec::with_capacity(topics.len());
     for topic in topics {

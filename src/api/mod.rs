@@ -2,7 +2,10 @@
 //! each version changed, and where we deviate from Kafka.
 //!
 //! The list below is the only one: dispatch, the ApiVersions answer, metric labels and the README's table come from
-//! it. A version outside the list closes the connection, as in Kafka; ApiVersions itself answers one it does not know.
+//! it. Deviations that all of them share: a string that is not UTF-8, and a length below -1, close the connection, where
+//! Kafka puts U+FFFD in place of bytes (two group ids could become one) and takes any negative length for null.
+//!
+//! A version outside the list closes the connection, as in Kafka; ApiVersions itself answers one it does not know.
 
 mod api_versions;
 mod delete_groups;
@@ -15,6 +18,7 @@ mod metadata;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod peer;
 
 use std::sync::Arc;
 
@@ -25,16 +29,16 @@ use kafka_protocol::messages::{
     OffsetDeleteRequest, OffsetFetchRequest, ResponseHeader,
 };
 use kafka_protocol::protocol::{Encodable, HeaderVersion, Message, Request as KafkaRequest, StrBytes};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::coordinator::Coordinator;
 use crate::metrics::RequestLabels;
-use crate::model::names::TenantId;
 use crate::model::op::Actor;
 use crate::wire::guard::{self, Malformed, Shape};
 use crate::wire::header::{self, Flexible, Request};
 
 pub use offset_commit::PendingCommit;
+pub use peer::{LARGE_KIB, Peer, Room, Share};
+use peer::{cut, kib};
 
 /// An API that is served.
 #[derive(Debug, Clone, Copy)]
@@ -134,82 +138,6 @@ impl Api {
     }
 }
 
-/// Who is at the other end of a connection, and which address it knows us by.
-#[derive(Debug)]
-pub struct Peer {
-    /// Its tenant, by the listener.
-    pub tenant: TenantId,
-    /// The tenant's name.
-    pub tenant_name: Arc<str>,
-    /// The tenant's own cluster id.
-    pub cluster_id: StrBytes,
-    /// The host its clients are told.
-    pub host: StrBytes,
-    /// The port its clients are told.
-    pub port: i32,
-    /// Where it connects from.
-    pub address: Arc<str>,
-    /// What its tenant may have in memory.
-    pub memory: Memory,
-}
-
-/// The memory of one tenant's large requests and answers, in KiB: no tenant can fill up another.
-#[derive(Debug, Clone)]
-pub struct Memory {
-    /// For requests that are arriving or under way.
-    pub requests: Arc<Semaphore>,
-    /// For answers that are made or being written.
-    pub responses: Arc<Semaphore>,
-}
-
-/// What every API is handed besides the request.
-#[derive(Debug)]
-pub struct Room {
-    /// The coordinator.
-    pub coordinator: Arc<Coordinator>,
-    /// Our broker id.
-    pub node_id: i32,
-    /// Largest answer, in bytes.
-    pub max_response_bytes: usize,
-    /// Array entries in one request.
-    pub max_items_per_request: usize,
-}
-
-impl Peer {
-    /// Waits for the memory of a large answer; small ones need none. `limit` is the largest answer there is.
-    async fn reserve(&self, bytes: usize, limit: usize) -> Option<OwnedSemaphorePermit> {
-        let kib = kib(bytes.min(limit));
-        // The semaphore is never closed, so there is never an error to tell.
-        if kib < LARGE_KIB { None } else { self.memory.responses.clone().acquire_many_owned(kib).await.ok() }
-    }
-}
-
-impl Peer {
-    /// Who acts, for the journal: the connection's actor, made anew only if the client calls itself something else.
-    fn actor(&self, last: &mut Arc<Actor>, client_id: Option<&str>, member_id: &str) -> Arc<Actor> {
-        let (client_id, member_id) = (cut(client_id.unwrap_or("")), cut(member_id));
-        if *last.client_id != *client_id || *last.member_id != *member_id || last.host != self.address {
-            let (client_id, member_id) = (client_id.into(), member_id.into());
-            let (principal, host) = (Arc::default(), self.address.clone());
-            *last = Arc::new(Actor { principal, client_id, host, member_id });
-        }
-        last.clone()
-    }
-}
-
-/// What the journal keeps of a name that a client gives itself: 256 bytes at most.
-fn cut(name: &str) -> &str {
-    let end = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 256).last();
-    &name[..end.unwrap_or(0)]
-}
-
-fn kib(bytes: usize) -> u32 {
-    u32::try_from(bytes / 1_024).unwrap_or(u32::MAX)
-}
-
-/// Requests and answers from this size on share a limited memory.
-pub const LARGE_KIB: u32 = 64;
-
 /// A request's correlation id and version, and what it was: all that its answer needs to know of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin {
@@ -258,6 +186,9 @@ pub enum Unanswerable {
     /// Bytes that do not even make a header.
     #[error(transparent)]
     Header(#[from] Malformed),
+    /// Others of the tenant hold the memory for answers, and do not read them.
+    #[error("no memory for the answer: other clients of this tenant do not read theirs")]
+    NoMemory,
     /// A bug: an answer that does not encode.
     #[error("the answer could not be encoded: {0}")]
     Encode(String),
@@ -311,7 +242,7 @@ pub async fn handle(
     // Answers that echo their request; the others know better what they will take.
     let echo = match origin.api.key {
         ApiKey::OffsetCommit | ApiKey::OffsetFetch | ApiKey::Metadata | ApiKey::ListGroups => None,
-        _ => peer.reserve(echo_bytes(request.body.len(), room), room.max_response_bytes).await,
+        _ => peer.reserve(echo_bytes(request.body.len(), room, peer), room).await?,
     };
     match origin.api.key {
         ApiKey::ApiVersions => {
@@ -322,7 +253,7 @@ pub async fn handle(
         }
         ApiKey::Metadata => {
             let (body, memory) =
-                metadata::handle(decode(&origin, request)?, origin.version, room, peer).await;
+                metadata::handle(decode(&origin, request)?, origin.version, room, peer).await?;
             origin.encode_with(origin.version, &body, memory)
         }
         ApiKey::FindCoordinator => {
@@ -331,7 +262,7 @@ pub async fn handle(
         }
         ApiKey::OffsetFetch => {
             let (body, memory) =
-                offset_fetch::handle(&decode(&origin, request)?, origin.version, room, peer).await;
+                offset_fetch::handle(&decode(&origin, request)?, origin.version, room, peer).await?;
             origin.encode_with(origin.version, &body, memory)
         }
         ApiKey::ListOffsets => {
@@ -343,7 +274,7 @@ pub async fn handle(
             origin.encode_with(origin.version, &body, echo)
         }
         ApiKey::ListGroups => {
-            let (body, memory) = list_groups::handle(&decode(&origin, request)?, room, peer).await;
+            let (body, memory) = list_groups::handle(&decode(&origin, request)?, room, peer).await?;
             origin.encode_with(origin.version, &body, memory)
         }
         ApiKey::DescribeGroups => {
@@ -369,12 +300,12 @@ pub async fn handle(
 }
 
 /// What an answer may take that echoes a request of this size: its texts twice, and a structure per entry.
-fn echo_bytes(request_bytes: usize, room: &Room) -> usize {
-    const ENTRY_BYTES: usize = 128;
+fn echo_bytes(request_bytes: usize, room: &Room, peer: &Peer) -> usize {
+    let entry_bytes = 128 + peer.host.len();
     if request_bytes < 4 << 10 {
         return 0;
     }
-    2 * request_bytes + ENTRY_BYTES * room.max_items_per_request.min(request_bytes / 2)
+    2 * request_bytes + entry_bytes * room.max_items_per_request.min(request_bytes / 2)
 }
 
 fn decode<R: KafkaRequest>(origin: &Origin, request: Request) -> Result<R, Unanswerable> {

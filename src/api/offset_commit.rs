@@ -22,8 +22,9 @@ use kafka_protocol::messages::offset_commit_response::{
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Origin, Peer, Reply, Room, Unanswerable};
+use super::{Origin, Peer, Reply, Room, Unanswerable, cut};
 use crate::config::RefusalCode;
+use crate::coordinator::quota::Quota;
 use crate::coordinator::{Coordinator, Ticket};
 use crate::embed::committer::Answer;
 use crate::metrics::CommitLabels;
@@ -67,6 +68,7 @@ struct Story {
     tenant: Arc<str>,
     group: GroupName,
     actor: Arc<Actor>,
+    lines: Arc<Quota>,
 }
 
 pub(super) async fn handle(
@@ -84,12 +86,14 @@ pub(super) async fn handle(
     let Ok(group) = GroupName::new(&request.group_id) else {
         return Err(origin.malformed("the group id has more than 32,767 bytes"));
     };
+    let guard = coordinator.guard.of_group(&peer.tenant_name, group.as_str());
     let mut places = Vec::new();
     let mut items = Vec::new();
+    let mut refused = 0;
     let mut topics = Vec::with_capacity(request.topics.len());
     for (t, topic) in request.topics.into_iter().enumerate() {
         let stream = StreamName::new(&topic.name).ok();
-        let mode = coordinator.guard.mode(&peer.tenant_name, group.as_str(), &topic.name);
+        let mode = guard.mode(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for (p, partition) in topic.partitions.into_iter().enumerate() {
             let answer =
@@ -100,11 +104,20 @@ pub(super) async fn handle(
                     items.push((stream.clone(), partition, mode));
                     answer
                 }
-                (None, _) => answer.with_error_code(code(&Refusal::InvalidStream)),
-                (_, Err(refusal)) => answer.with_error_code(code(&refusal)),
+                (Some(_), Err(refusal)) => {
+                    refused += 1;
+                    answer.with_error_code(code(&refusal))
+                }
+                (None, _) => {
+                    refused += 1;
+                    answer.with_error_code(code(&Refusal::InvalidStream))
+                }
             });
         }
         topics.push(OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions));
+    }
+    if refused > 0 {
+        count(coordinator, "unknown_partition", refused);
     }
     let mut answer = OffsetCommitResponse::default().with_topics(topics);
     if items.is_empty() {
@@ -144,7 +157,8 @@ pub(super) async fn handle(
     }
     let actor = peer.actor(actor, client_id.as_deref(), &request.member_id);
     let ticket = coordinator.commit(peer.tenant, group.clone(), actor.clone(), kept).await;
-    let log = Story { tenant: peer.tenant_name.clone(), group, actor };
+    let lines = peer.share.refusal_lines.clone();
+    let log = Story { tenant: peer.tenant_name.clone(), group, actor, lines };
     let coordinator = coordinator.clone();
     let pending = PendingCommit { origin, answer, places: kept_places, ticket, regression, coordinator, log };
     Ok(Reply::Later(Box::new(pending)))
@@ -244,11 +258,11 @@ impl PendingCommit {
             Err(Refusal::LimitReached { .. }) => ("limit", None),
             _ => return,
         };
-        let Some(left_out) = self.coordinator.refusal_lines.take() else { return };
-        let Story { tenant, group, actor } = &self.log;
+        let Some(left_out) = self.log.lines.take() else { return };
+        let Story { tenant, group, actor, .. } = &self.log;
         let topic = &self.answer.topics[topic];
         let partition = topic.partitions[partition].partition_index;
-        let (tenant, group, stream) = (&**tenant, group.as_str(), topic.name.as_str());
+        let (tenant, group, stream) = (&**tenant, cut(group.as_str()), topic.name.as_str());
         let (client_id, address) = (&*actor.client_id, &*actor.host);
         match (back, &verdict.result) {
             (Some(back), _) => {

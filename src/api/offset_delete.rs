@@ -13,7 +13,7 @@ use kafka_protocol::messages::offset_delete_response::{
 };
 use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 
-use super::{Peer, Room};
+use super::{Peer, Room, cut};
 use crate::model::names::{GroupName, StreamName};
 use crate::model::op::Actor;
 use crate::wire::codes;
@@ -55,7 +55,7 @@ pub(super) async fn handle(
     };
     match room.coordinator.delete_offsets(peer.tenant, group, places, actor.clone()).await {
         Ok(Some(deleted)) => {
-            let (tenant, group) = (&*peer.tenant_name, request.group_id.as_str());
+            let (tenant, group) = (&*peer.tenant_name, cut(&request.group_id));
             let (client_id, address) = (&*actor.client_id, &*actor.host);
             tracing::info!(tenant, group, deleted, client_id, address, "offsets deleted");
             OffsetDeleteResponse::default().with_topics(topics)

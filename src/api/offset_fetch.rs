@@ -9,7 +9,9 @@
 //! * Failures: version 1 has no top-level code, so each partition carries it; 2-7 top-level; 8+ per group.
 //! * Deviation: an answer that would exceed `server.max_response_bytes` is refused with 42 INVALID_REQUEST.
 
-use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestTopic, OffsetFetchRequestTopics};
+use kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
@@ -19,7 +21,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Peer, Room, text};
+use super::{Peer, Room, Unanswerable, cut, text};
 use crate::model::offset::{Committed, NO_EPOCH};
 use crate::store::Wanted;
 use crate::wire::codes::{self, Code};
@@ -46,21 +48,73 @@ pub(super) const SHAPE: Shape = &[
 
 /// Bytes of an answered partition besides its metadata, at most.
 const PARTITION_BYTES: usize = 24;
+/// Bytes that a partition takes besides its metadata while its answer is made.
+const PARTITION_COST: usize = 192;
+/// Answers below this take no share of the memory for large ones.
+const SMALL_BYTES: usize = 64 << 10;
+
+/// How large an answer becomes.
+struct Size {
+    /// Bytes that it may still grow by.
+    left: usize,
+    /// Bytes that it takes while it is made.
+    cost: usize,
+}
 
 pub(super) async fn handle(
     request: &OffsetFetchRequest,
     version: i16,
     room: &Room,
     peer: &Peer,
-) -> (OffsetFetchResponse, Option<OwnedSemaphorePermit>) {
-    let mut left = room.max_response_bytes;
+) -> Result<(OffsetFetchResponse, Option<OwnedSemaphorePermit>), Unanswerable> {
+    let mut cost = least_cost(request, version, room, peer);
+    loop {
+        // First the memory, then what is to be held in it: those who wait hold nothing.
+        let memory = peer.reserve(cost, room).await?;
+        let (found, true_cost) = collect(request, version, room, peer);
+        if true_cost <= cost.max(SMALL_BYTES) || cost >= room.max_response_bytes {
+            return Ok((answer(request, version, found), memory));
+        }
+        cost = true_cost;
+    }
+}
+
+/// What is found for each group asked for; before version 8 there is one.
+type FoundGroups = Vec<Result<Vec<Topic>, Code>>;
+
+/// What the answer will take at least, by counting.
+fn least_cost(request: &OffsetFetchRequest, version: i16, room: &Room, peer: &Peer) -> usize {
+    let all = |group: &str| room.coordinator.group_size(peer.tenant, group).unwrap_or(0);
+    let partitions = if version >= 8 {
+        let of = |group: &OffsetFetchRequestGroup| match &group.topics {
+            Some(topics) => topics.iter().map(|topic| topic.partition_indexes.len()).sum(),
+            None => all(&group.group_id),
+        };
+        request.groups.iter().map(of).sum()
+    } else {
+        match &request.topics {
+            Some(topics) => topics.iter().map(|topic| topic.partition_indexes.len()).sum(),
+            None => all(&request.group_id),
+        }
+    };
+    partitions * PARTITION_COST
+}
+
+fn collect(request: &OffsetFetchRequest, version: i16, room: &Room, peer: &Peer) -> (FoundGroups, usize) {
+    let mut size = Size { left: room.max_response_bytes, cost: 0 };
+    let found = if version >= 8 {
+        let of = |group: &OffsetFetchRequestGroup| {
+            fetch(&group.group_id, group.topics.as_deref(), room, peer, &mut size)
+        };
+        request.groups.iter().map(of).collect()
+    } else {
+        vec![fetch(&request.group_id, request.topics.as_deref(), room, peer, &mut size)]
+    };
+    (found, size.cost)
+}
+
+fn answer(request: &OffsetFetchRequest, version: i16, found: FoundGroups) -> OffsetFetchResponse {
     if version >= 8 {
-        let found: Vec<_> = request
-            .groups
-            .iter()
-            .map(|group| fetch(&group.group_id, group.topics.as_deref(), room, peer, &mut left))
-            .collect();
-        let memory = peer.reserve(room.max_response_bytes - left, room.max_response_bytes).await;
         let groups = request.groups.iter().zip(found).map(|(group, found)| {
             let answer = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
             match found {
@@ -68,11 +122,9 @@ pub(super) async fn handle(
                 Err(code) => answer.with_error_code(code),
             }
         });
-        return (OffsetFetchResponse::default().with_groups(groups.collect()), memory);
+        return OffsetFetchResponse::default().with_groups(groups.collect());
     }
-    let found = fetch(&request.group_id, request.topics.as_deref(), room, peer, &mut left);
-    let memory = peer.reserve(room.max_response_bytes - left, room.max_response_bytes).await;
-    let answer = match found {
+    match found.into_iter().next().unwrap_or(Ok(Vec::new())) {
         Ok(topics) => OffsetFetchResponse::default()
             .with_topics(topics.into_iter().map(|topic| topic.of_one(codes::NONE)).collect()),
         Err(code) if version >= 2 => OffsetFetchResponse::default().with_error_code(code),
@@ -81,8 +133,7 @@ pub(super) async fn handle(
             let nothing = topics.map(|topic| Topic::nothing(topic).of_one(code));
             OffsetFetchResponse::default().with_topics(nothing.collect())
         }
-    };
-    (answer, memory)
+    }
 }
 
 /// A topic and partitions asked for: the same in two shapes of the protocol.
@@ -120,22 +171,25 @@ fn fetch<T: Asked>(
     topics: Option<&[T]>,
     room: &Room,
     peer: &Peer,
-    left: &mut usize,
+    size: &mut Size,
 ) -> Result<Vec<Topic>, Code> {
     let found = match topics {
         Some(topics) => asked(group, topics, room, peer),
         None => all(group, room, peer),
     };
     let found = found.map_err(|_| codes::STORE_UNAVAILABLE)?;
-    let size = |topic: &Topic| {
-        let metadata = topic.partitions.iter().filter_map(|(_, c)| Some(c.as_ref()?.metadata.len()));
-        topic.name.len() + topic.partitions.len() * PARTITION_BYTES + metadata.sum::<usize>()
-    };
-    let size: usize = found.iter().map(size).sum();
-    *left = left.checked_sub(size).ok_or_else(|| {
+    let mut bytes = 0;
+    for topic in &found {
+        let metadata: usize =
+            topic.partitions.iter().filter_map(|(_, c)| Some(c.as_ref()?.metadata.len())).sum();
+        bytes += topic.name.len() + topic.partitions.len() * PARTITION_BYTES + metadata;
+        // The text of the answer, the frame, and what waits to be written.
+        size.cost += topic.partitions.len() * PARTITION_COST + 3 * metadata;
+    }
+    size.left = size.left.checked_sub(bytes).ok_or_else(|| {
         tracing::warn!(
             tenant = &*peer.tenant_name,
-            group,
+            group = cut(group),
             client = &*peer.address,
             "an OffsetFetch answer would exceed server.max_response_bytes; ask for fewer partitions at a time"
         );

@@ -4,6 +4,7 @@
 mod demo;
 mod serve;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -33,10 +34,12 @@ pub fn run() -> ExitCode {
 
 /// Prints an error with its causes.
 fn complain(error: &dyn std::error::Error) {
-    eprintln!("error: {error}");
+    // Nobody may be reading: then there is nobody to tell.
+    let mut out = std::io::stderr();
+    let _ = writeln!(out, "error: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        eprintln!("  because: {error}");
+        let _ = writeln!(out, "  because: {error}");
         cause = error.source();
     }
 }

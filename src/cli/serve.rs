@@ -1,5 +1,6 @@
 //! `offsetd serve`
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -61,6 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    tell_of_strangers();
     match serve(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -70,14 +72,40 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// Says which variables look like settings and are none. Not an error: a supervisor may make some of its own.
+fn tell_of_strangers() {
+    let known = Config::variables();
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("OFFSETD_") && name != "OFFSETD_CONFIG" && !known.contains(&name) {
+            tracing::warn!(name, "this variable is not a setting of offsetd, and is ignored");
+        }
+    }
+}
+
+/// A level, or levels by target: `info`, `warn,offsetd::server=debug`. A bare word that is no level would be taken for a
+/// target, and all else would go unlogged.
+fn is_filter(text: &str) -> bool {
+    let level = |word: &str| word.parse::<tracing::level_filters::LevelFilter>().is_ok();
+    text.split(',').all(|part| level(part.rsplit_once('=').map_or(part, |(_, level)| level)))
+}
+
 fn logs(config: &LogConfig) -> Result<(), ConfigError> {
+    if !is_filter(&config.level) {
+        let why = format!("{:?} is not a level: error, warn, info, debug, trace or off", config.level);
+        return Err(ConfigError { place: "log.level".to_owned(), why });
+    }
     let filter = EnvFilter::try_new(&config.level).map_err(|error| ConfigError {
         place: "log.level".to_owned(),
         why: format!("{:?} is not a level: {error}", config.level),
     })?;
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        // Nobody may be reading any more: a line that cannot be written is no reason to panic.
+        .log_internal_errors(false);
     match config.format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
@@ -99,7 +127,7 @@ fn serve(config: &Config) -> Result<(), ServeError> {
         let (stop, stopped) = watch::channel(false);
         let signals = signals(stop)?;
         let server = Server::start(config).await?;
-        eprintln!("{}", server.ready_line());
+        let _ = writeln!(std::io::stderr(), "{}", server.ready_line());
         tokio::spawn(signals);
         server.run(stopped).await
     });

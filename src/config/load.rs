@@ -27,6 +27,12 @@ impl ConfigError {
 pub type Given<'a> = &'a [(&'static str, Option<String>)];
 
 impl Config {
+    /// The environment's names of all settings.
+    pub fn variables() -> Vec<String> {
+        let defaults = toml::Table::try_from(Self::default()).unwrap_or_default();
+        leaves("", &defaults).into_iter().map(|(path, _)| variable(&path)).collect()
+    }
+
     /// Reads the file (if any), then the environment, then what was given, and checks the whole.
     pub fn load(
         file: Option<&Path>,
@@ -42,7 +48,7 @@ impl Config {
             table = toml::from_str(&text).map_err(|e| ConfigError::new(path.display(), e))?;
         }
         for (path, default) in leaves("", &defaults) {
-            let variable = format!("OFFSETD_{}", path.replace('.', "_").to_uppercase());
+            let variable = variable(&path);
             if let Some(text) = environment(&variable) {
                 set(
                     &mut table,
@@ -83,6 +89,10 @@ impl Config {
             ..Default::default()
         }
     }
+}
+
+fn variable(path: &str) -> String {
+    format!("OFFSETD_{}", path.replace('.', "_").to_uppercase())
 }
 
 /// Every path of a table down to what is not a table.

@@ -44,6 +44,18 @@ impl Config {
         if streams.default_partitions > streams.max_partitions {
             return Err(ConfigError::new("streams.default_partitions", "above streams.max_partitions"));
         }
+        let at_most = |place: &str, value: u64, most: u64| {
+            if value <= most {
+                Ok(())
+            } else {
+                Err(ConfigError::new(place, format!("{value} is above {most}")))
+            }
+        };
+        at_most("server.max_connections", server.max_connections as u64, 1_000_000)?;
+        at_most("server.worker_threads", server.worker_threads as u64, 1_024)?;
+        if self.data_dir.as_os_str().is_empty() {
+            return Err(ConfigError::new("data_dir", "is empty; name a directory"));
+        }
         at_least("server.max_connections", server.max_connections as u64, 1)?;
         at_least("server.max_request_bytes", server.max_request_bytes as u64, 1_024)?;
         at_least("server.max_response_bytes", server.max_response_bytes as u64, 65_536)?;

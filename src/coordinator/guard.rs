@@ -43,19 +43,30 @@ impl GuardPolicy {
         }
     }
 
-    /// The mode for one stream of one group.
-    pub fn mode(&self, tenant: &str, group: &str, stream: &str) -> Mode {
-        let matches =
-            |o: &&Override| o.tenant.matches(tenant) && o.group.matches(group) && o.stream.matches(stream);
-        match self.overrides.iter().find(matches) {
-            Some(matching) => matching.mode,
-            None => self.tenants.get(tenant).and_then(|t| t.0).unwrap_or(self.mode),
-        }
+    /// What holds for one group: its name, which may be long, is matched once and not for every stream.
+    pub fn of_group(&self, tenant: &str, group: &str) -> GroupGuard<'_> {
+        let applies = |o: &&Override| o.tenant.matches(tenant) && o.group.matches(group);
+        let base = self.tenants.get(tenant).and_then(|t| t.0).unwrap_or(self.mode);
+        GroupGuard { base, overrides: self.overrides.iter().filter(applies).collect() }
     }
 
     /// The code of a refused commit.
     pub fn code(&self, tenant: &str) -> RefusalCode {
         self.tenants.get(tenant).and_then(|t| t.1).unwrap_or(self.code)
+    }
+}
+
+/// The guard settings of one group.
+#[derive(Debug)]
+pub struct GroupGuard<'a> {
+    base: Mode,
+    overrides: Vec<&'a Override>,
+}
+
+impl GroupGuard<'_> {
+    /// The mode for one stream.
+    pub fn mode(&self, stream: &str) -> Mode {
+        self.overrides.iter().find(|o| o.stream.matches(stream)).map_or(self.base, |o| o.mode)
     }
 }
 
@@ -87,10 +98,10 @@ mod tests {
             "#,
         );
         let policy = GuardPolicy::new(&config.unwrap());
-        assert_eq!(policy.mode("a", "connect-1", "audit"), Mode::Off);
-        assert_eq!(policy.mode("b", "connect-1", "orders"), Mode::Clamp);
-        assert_eq!(policy.mode("b", "connect-10", "orders"), Mode::Reject);
-        assert_eq!(policy.mode("a", "connect-10", "orders"), Mode::Observe);
+        assert_eq!(policy.of_group("a", "connect-1").mode("audit"), Mode::Off);
+        assert_eq!(policy.of_group("b", "connect-1").mode("orders"), Mode::Clamp);
+        assert_eq!(policy.of_group("b", "connect-10").mode("orders"), Mode::Reject);
+        assert_eq!(policy.of_group("a", "connect-10").mode("orders"), Mode::Observe);
         assert_eq!(policy.code("a"), RefusalCode::PolicyViolation);
         assert_eq!(policy.code("b"), RefusalCode::InvalidCommitOffsetSize);
     }

@@ -19,7 +19,6 @@ use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StreamInfo};
 use crate::model::refusal::Refusal;
 use crate::store::{StoreError, Wanted};
 use guard::GuardPolicy;
-use quota::Quota;
 
 /// Partitions whose commits may be under way at once, over all connections. Not above the committer's own bound, which
 /// counts commits, so that submitting never blocks a thread of the runtime.
@@ -38,8 +37,6 @@ pub struct Coordinator {
     max_partitions: i32,
     default_partitions: i32,
     in_flight: Arc<Semaphore>,
-    /// Log lines about refused commits.
-    pub refusal_lines: Quota,
     failed: watch::Sender<Option<Arc<StoreError>>>,
 }
 
@@ -81,7 +78,6 @@ impl Coordinator {
             max_partitions: config.streams.max_partitions,
             default_partitions: config.streams.default_partitions,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT as usize)),
-            refusal_lines: Quota::default(),
             failed: watch::Sender::new(None),
         }
     }
@@ -151,6 +147,11 @@ impl Coordinator {
     /// The ids of a tenant's groups, sorted.
     pub fn groups(&self, tenant: TenantId) -> Result<Vec<GroupName>, StoreError> {
         self.checked(self.offsets.store().groups(tenant))
+    }
+
+    /// How many positions a group has.
+    pub fn group_size(&self, tenant: TenantId, group: &str) -> Result<usize, StoreError> {
+        self.checked(self.offsets.store().group_size(tenant, group))
     }
 
     /// Whether a tenant has such a group.
@@ -224,6 +225,21 @@ impl Coordinator {
         match self.submit(Op::EnsureStream { tenant, stream, partitions }, 1).await.answer().await? {
             Outcome::Stream(result) => Ok(result),
             other => unreachable!("a stream is answered by {other:?}"),
+        }
+    }
+
+    /// Makes the streams of these names that are not there and can be, in as few syncs as may be. What cannot be made is
+    /// told by [`stream`](Self::stream).
+    pub async fn create_streams(&self, tenant: TenantId, names: impl Iterator<Item = &str>) {
+        let missing = |name: &&str| matches!(self.offsets.store().stream(tenant, name), Ok(None));
+        let mut tickets = Vec::new();
+        for stream in names.filter(missing).filter_map(|name| StreamName::new(name).ok()) {
+            let partitions = self.default_partitions;
+            tickets.push(self.submit(Op::EnsureStream { tenant, stream, partitions }, 1).await);
+        }
+        for mut ticket in tickets {
+            // The same answer comes again when the stream is asked for.
+            let _ = ticket.answer().await;
         }
     }
 

@@ -121,7 +121,7 @@ pub fn judge(current: Option<&Position>, proposed: &Proposal, mode: Mode, now_ms
         || (proposed.offset < 0 && proposed.offset != stored.offset && mode != Mode::Off);
     if !goes_back {
         let same = proposed.offset == stored.offset
-            && known(proposed.leader_epoch) == known(stored.leader_epoch)
+            && proposed.leader_epoch == stored.leader_epoch
             && proposed.metadata == stored.metadata;
         // A clock that stepped back makes the age negative: then the time is stored anew as well.
         let age_ms = now_ms.saturating_sub(stored.committed_at_ms);
@@ -132,7 +132,7 @@ pub fn judge(current: Option<&Position>, proposed: &Proposal, mode: Mode, now_ms
         stored: stored.offset,
         proposed: proposed.offset,
         high_epoch: current.high_epoch,
-        proposed_epoch: known(proposed.leader_epoch),
+        proposed_epoch: proposed.leader_epoch,
     };
     if proposed.offset >= 0 && current.high_epoch >= 0 && proposed.leader_epoch > current.high_epoch {
         return Judgement::StoreExcused(regression);
@@ -147,7 +147,7 @@ pub fn judge(current: Option<&Position>, proposed: &Proposal, mode: Mode, now_ms
 
 /// The position after `proposed` has been accepted. `high_epoch` only rises.
 pub fn accept(current: Option<&Position>, proposed: &Proposal, now_ms: i64) -> Position {
-    let leader_epoch = known(proposed.leader_epoch);
+    let leader_epoch = proposed.leader_epoch;
     let high_epoch = current.map_or(NO_EPOCH, |p| p.high_epoch).max(leader_epoch);
     let committed = Committed {
         offset: proposed.offset,
@@ -162,8 +162,4 @@ pub fn accept(current: Option<&Position>, proposed: &Proposal, now_ms: i64) -> P
 /// never refuses a higher offset), but a sign of a stale or foreign client, so it is counted.
 pub fn epoch_disorder(current: Option<&Position>, proposed: &Proposal) -> bool {
     current.is_some_and(|p| proposed.leader_epoch >= 0 && proposed.leader_epoch < p.high_epoch)
-}
-
-fn known(epoch: i32) -> i32 {
-    epoch.max(NO_EPOCH)
 }

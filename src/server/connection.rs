@@ -23,6 +23,8 @@ use crate::wire::frame::{self, Frame, FrameError, PREFIX_BYTES};
 
 /// Read at a time; a connection at rest holds less.
 const READ_BYTES: usize = 16 << 10;
+/// Requests from this size on leave no trace in the buffer they came through.
+const LARGE_BYTES: usize = 64 << 10;
 /// Answers are written at the latest when so many bytes are ready.
 const WRITE_BYTES: usize = 64 << 10;
 /// Bytes of requests whose commits may be under way on a connection, large requests apart.
@@ -183,6 +185,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match frame::next(&mut self.input, self.limits.max_request_bytes)? {
                 Frame::Whole(frame) => {
                     self.heard = Instant::now();
+                    if frame.len() > LARGE_BYTES {
+                        // What is left must not keep the memory of what was taken out.
+                        self.input = BytesMut::from(&self.input[..]);
+                    }
                     let memory = self.partial_memory.take();
                     self.request(frame, memory).await?;
                 }
@@ -203,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // Others' memory may be long in coming: first say what there is to say.
         self.finish_all().await?;
         self.flush().await?;
-        let memory = self.peer.memory.requests.clone().acquire_many_owned(kib);
+        let memory = self.peer.share.requests.clone().acquire_many_owned(kib);
         match timeout(self.limits.request_read, memory).await {
             Ok(memory) => self.partial_memory = memory.ok(),
             Err(_) => return Err(End::Stalled),
@@ -218,6 +224,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let admitted = api::admit(frame, &self.room)?;
         if !admitted.may_share_a_sync() {
             self.finish_all().await?;
+            if !self.held.is_empty() {
+                // To wait for the memory of an answer while holding that of another could be to wait for oneself.
+                self.flush().await?;
+            }
         }
         while self.pending.len() >= self.limits.max_pending || self.pending_bytes > PENDING_BYTES {
             self.flush().await?;
@@ -231,7 +241,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // A commit that needed no store must not overtake those that do.
             Reply::Now(answer, answer_memory) => {
                 self.finish_all().await?;
-                self.output.extend_from_slice(&answer);
+                if self.output.is_empty() {
+                    self.output = answer;
+                } else {
+                    self.output.extend_from_slice(&answer);
+                }
                 self.held.extend(answer_memory);
             }
         }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::ServeError;
 use super::connection::{self, Limits};
-use crate::api::{Memory, Peer, Room};
+use crate::api::{Peer, Room, Share};
 use crate::config::{ListenerConfig, advertised};
 use crate::model::names::TenantId;
 
@@ -27,7 +27,7 @@ pub(super) struct Listener {
     tenant: TenantId,
     tenant_name: Arc<str>,
     cluster_id: StrBytes,
-    memory: Memory,
+    share: Share,
 }
 
 impl Listener {
@@ -35,7 +35,7 @@ impl Listener {
         config: &ListenerConfig,
         tenant: TenantId,
         cluster: [u8; 16],
-        memory: Memory,
+        share: Share,
     ) -> Result<Self, ServeError> {
         let bind = |error| ServeError::Bind { address: config.listen.clone(), error };
         let socket = TcpListener::bind(&config.listen).await.map_err(bind)?;
@@ -47,7 +47,7 @@ impl Listener {
         };
         let cluster_id = StrBytes::from_string(cluster_id(cluster));
         let tenant_name = config.tenant.as_str().into();
-        Ok(Self { socket, bound, told, tenant, tenant_name, cluster_id, memory })
+        Ok(Self { socket, bound, told, tenant, tenant_name, cluster_id, share })
     }
 
     /// For the ready line.
@@ -125,7 +125,7 @@ impl Listener {
             host: StrBytes::from_string(host),
             port: i32::from(port),
             address: address.to_string().into(),
-            memory: self.memory.clone(),
+            share: self.share.clone(),
         })
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::admin;
-use crate::api::{LARGE_KIB, Memory, Room};
+use crate::api::{LARGE_KIB, Room, Share};
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
 use crate::coordinator::Coordinator;
@@ -50,6 +50,9 @@ pub enum ServeError {
     /// The store failed while serving. The process should end, so that its supervisor opens the store anew.
     #[error("the store has failed; what was answered is kept. Mend what is wrong and start again")]
     StoreFailed(#[source] Arc<StoreError>),
+    /// A listener ended although nobody asked it to: a bug.
+    #[error("a listener has ended by itself; this is a bug, see the log")]
+    ListenerEnded,
 }
 
 /// How often an idle server looks whether its store still works.
@@ -85,15 +88,16 @@ impl Server {
         metrics: Arc<Metrics>,
     ) -> Result<Self, ServeError> {
         let mut listeners = Vec::new();
-        let mut memories: HashMap<TenantId, Memory> = HashMap::new();
+        let mut shares: HashMap<TenantId, Share> = HashMap::new();
         for listener in config.all_listeners() {
             let tenant = offsets.tenant(&listener.tenant)?;
             let cluster = offsets.store().tenant_id_bytes(tenant.id())?.unwrap_or_default();
-            let memory = memories.entry(tenant.id()).or_insert_with(|| Memory {
+            let share = shares.entry(tenant.id()).or_insert_with(|| Share {
                 requests: budget(config.server.request_memory_bytes),
                 responses: budget(config.server.response_memory_bytes),
+                refusal_lines: Arc::default(),
             });
-            listeners.push(Listener::bind(&listener, tenant.id(), cluster, memory.clone()).await?);
+            listeners.push(Listener::bind(&listener, tenant.id(), cluster, share.clone()).await?);
         }
         let admin = match config.admin_address()? {
             Some(address) => {
@@ -111,6 +115,7 @@ impl Server {
             node_id: server.node_id,
             max_response_bytes: server.max_response_bytes,
             max_items_per_request: server.max_items_per_request,
+            memory_wait: Duration::from_millis(server.write_timeout_ms),
         });
         let limits = Arc::new(connection::Limits::new(server));
         let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
@@ -162,8 +167,14 @@ impl Server {
             }
         };
         // Senders that are gone count as "stop".
+        let mut listener_ended = false;
         let store_failed = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => None,
+            _ = tasks.join_next() => {
+                listener_ended = true;
+                tracing::error!("a listener has ended by itself");
+                None
+            }
             error = failed.wait_for(Option::is_some) => error.ok().and_then(|error| error.clone()),
             () = probing => None,
         };
@@ -189,7 +200,8 @@ impl Server {
         }
         // Folding may take a moment; it is not for a runtime thread.
         let closed = tokio::task::spawn_blocking(move || offsets.close()).await;
-        closed.unwrap_or(Ok(())).map_err(ServeError::Store)
+        closed.unwrap_or(Ok(()))?;
+        if listener_ended { Err(ServeError::ListenerEnded) } else { Ok(()) }
     }
 }
 

@@ -290,6 +290,10 @@ impl Store for MemoryStore {
         Ok(Some(group.positions.iter().map(of).collect()))
     }
 
+    fn group_size(&self, tenant: TenantId, group: &str) -> Result<usize, StoreError> {
+        Ok(self.group(tenant, group)?.map_or(0, |offsets| offsets.len()))
+    }
+
     fn groups(&self, tenant: TenantId) -> Result<Vec<GroupName>, StoreError> {
         Ok(self.open()?.groups.keys().filter(|(t, _)| *t == tenant).map(|(_, name)| name.clone()).collect())
     }

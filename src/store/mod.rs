@@ -89,6 +89,9 @@ pub trait Store: Send + Sync + 'static {
     /// All of a group, sorted by stream name and partition; `None` if there is no such group.
     fn group(&self, tenant: TenantId, group: &str) -> Result<Option<Vec<GroupOffset>>, StoreError>;
 
+    /// How many positions a group has; 0 if there is no such group.
+    fn group_size(&self, tenant: TenantId, group: &str) -> Result<usize, StoreError>;
+
     /// The names of a tenant's groups, sorted.
     fn groups(&self, tenant: TenantId) -> Result<Vec<GroupName>, StoreError>;
 

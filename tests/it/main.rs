@@ -24,5 +24,6 @@ mod offset_delete;
 mod offset_fetch;
 mod pipelining;
 mod serve;
+mod shell;
 mod syncs;
 mod tenants;

@@ -99,6 +99,7 @@ forward! {
     apply(batch: &[Op], now_ms: i64) -> Vec<Outcome>;
     fetch(tenant: TenantId, group: &str, wanted: &[Wanted<'_>]) -> Vec<Option<offsetd::Committed>>;
     group(tenant: TenantId, group: &str) -> Option<Vec<GroupOffset>>;
+    group_size(tenant: TenantId, group: &str) -> usize;
     groups(tenant: TenantId) -> Vec<GroupName>;
     group_exists(tenant: TenantId, group: &str) -> bool;
     slowest(tenant: TenantId, stream: &str, partition: i32) -> Slowest;

@@ -52,7 +52,7 @@ proptest! {
             );
             let through = naive.lets_through(&commit);
             let changed = stored.as_ref().is_none_or(|s| {
-                let same_epoch = s.committed.leader_epoch == commit.leader_epoch.max(NO_EPOCH);
+                let same_epoch = s.committed.leader_epoch == commit.leader_epoch;
                 s.committed.offset != commit.offset || !same_epoch || s.committed.metadata != commit.metadata
             });
             let expected = match mode {

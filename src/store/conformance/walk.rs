@@ -53,6 +53,8 @@ pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) {
             );
             for name in oracle.groups(t).expect("reads") {
                 let (ours, theirs) = (store.group(t, name.as_str()), oracle.group(t, name.as_str()));
+                let size = store.group_size(t, name.as_str()).expect("reads");
+                assert_eq!(Some(size), theirs.as_ref().ok().and_then(|o| Some(o.as_ref()?.len())));
                 assert_eq!(ours.expect("reads"), theirs.expect("reads"), "seed {seed} step {step} {name:?}");
             }
             let sizes = |s: &dyn Store| {

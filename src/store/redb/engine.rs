@@ -357,6 +357,10 @@ impl Store for RedbStore {
         Ok(self.shared.table()?.offsets_of(tenant, group))
     }
 
+    fn group_size(&self, tenant: TenantId, group: &str) -> Result<usize, StoreError> {
+        Ok(self.shared.table()?.group(tenant, group).map_or(0, |group| group.positions.len()))
+    }
+
     fn groups(&self, tenant: TenantId) -> Result<Vec<GroupName>, StoreError> {
         Ok(self.shared.table()?.group_names(tenant))
     }

@@ -1,0 +1,110 @@
+//! Who asks, and what they share: the tenant's memory and log lines, and the actor for the journal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::protocol::StrBytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Unanswerable;
+use crate::coordinator::Coordinator;
+use crate::coordinator::quota::Quota;
+use crate::model::names::TenantId;
+use crate::model::op::Actor;
+
+/// Who is at the other end of a connection, and which address it knows us by.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its tenant, by the listener.
+    pub tenant: TenantId,
+    /// The tenant's name.
+    pub tenant_name: Arc<str>,
+    /// The tenant's own cluster id.
+    pub cluster_id: StrBytes,
+    /// The host its clients are told.
+    pub host: StrBytes,
+    /// The port its clients are told.
+    pub port: i32,
+    /// Where it connects from.
+    pub address: Arc<str>,
+    /// What its tenant's connections have between them.
+    pub share: Share,
+}
+
+/// What one tenant's connections have between them, so that no tenant can fill up another: the memory of large requests
+/// and answers, in KiB, and log lines.
+#[derive(Debug, Clone)]
+pub struct Share {
+    /// For requests that are arriving or under way.
+    pub requests: Arc<Semaphore>,
+    /// For answers that are made or being written.
+    pub responses: Arc<Semaphore>,
+    /// For lines about refused commits.
+    pub refusal_lines: Arc<Quota>,
+}
+
+/// What every API is handed besides the request.
+#[derive(Debug)]
+pub struct Room {
+    /// The coordinator.
+    pub coordinator: Arc<Coordinator>,
+    /// Our broker id.
+    pub node_id: i32,
+    /// Largest answer, in bytes.
+    pub max_response_bytes: usize,
+    /// Array entries in one request.
+    pub max_items_per_request: usize,
+    /// How long a request may wait for the memory of its answer.
+    pub memory_wait: Duration,
+}
+
+/// Requests and answers from this size on share a limited memory.
+pub const LARGE_KIB: u32 = 64;
+
+impl Peer {
+    /// Waits for the memory of a large answer, within bounds; small ones need none.
+    pub(super) async fn reserve(
+        &self,
+        bytes: usize,
+        room: &Room,
+    ) -> Result<Option<OwnedSemaphorePermit>, Unanswerable> {
+        let kib = kib(bytes.min(room.max_response_bytes));
+        if kib < LARGE_KIB {
+            return Ok(None);
+        }
+        let memory = self.share.responses.clone().acquire_many_owned(kib);
+        // The semaphore is never closed, so the inner result is always a permit.
+        tokio::time::timeout(room.memory_wait, memory)
+            .await
+            .map(Result::ok)
+            .map_err(|_| Unanswerable::NoMemory)
+    }
+}
+
+impl Peer {
+    /// Who acts, for the journal: the connection's actor, made anew only if the client calls itself something else.
+    pub(super) fn actor(
+        &self,
+        last: &mut Arc<Actor>,
+        client_id: Option<&str>,
+        member_id: &str,
+    ) -> Arc<Actor> {
+        let (client_id, member_id) = (cut(client_id.unwrap_or("")), cut(member_id));
+        if *last.client_id != *client_id || *last.member_id != *member_id || last.host != self.address {
+            let (client_id, member_id) = (client_id.into(), member_id.into());
+            let (principal, host) = (Arc::default(), self.address.clone());
+            *last = Arc::new(Actor { principal, client_id, host, member_id });
+        }
+        last.clone()
+    }
+}
+
+/// What the journal keeps of a name that a client gives itself: 256 bytes at most.
+pub(super) fn cut(name: &str) -> &str {
+    let end = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 256).last();
+    &name[..end.unwrap_or(0)]
+}
+
+pub(super) fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes / 1_024).unwrap_or(u32::MAX)
+}
