@@ -2,8 +2,16 @@
 
 use std::thread;
 
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest, TopicName};
+use kafka_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, DeleteGroupsRequest, DescribeClusterRequest, DescribeGroupsRequest,
+    FindCoordinatorRequest, GroupId, ListGroupsRequest, ListOffsetsRequest, MetadataRequest,
+    OffsetDeleteRequest, TopicName,
+};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::support::random::Random;
@@ -63,6 +71,49 @@ fn honest() -> Vec<Vec<u8>> {
         let ask = fetch_of("hostile").member("m", 3).of(("orders", 0)).of(("orders", 1)).of(("bills", 0));
         let asks = if version >= 8 { vec![ask, fetch_of("other")] } else { vec![ask] };
         payloads.push(wire::payload(version, &header, &fetching::request(version, &asks, version >= 7)));
+    }
+    payloads.extend(honest_of_tools(&header));
+    payloads
+}
+
+/// The same of the APIs that tools use.
+fn honest_of_tools(header: &Header) -> Vec<Vec<u8>> {
+    let text = |text: &'static str| StrBytes::from_static_str(text);
+    let id = |id: &'static str| GroupId(text(id));
+    let topic = |name: &'static str| TopicName(text(name));
+    let mut payloads = Vec::new();
+    for version in 1..=10 {
+        let partition = ListOffsetsPartition::default().with_partition_index(0).with_timestamp(-1);
+        let asked = ListOffsetsTopic::default().with_name(topic("orders")).with_partitions(vec![partition]);
+        let request = ListOffsetsRequest::default().with_topics(vec![asked]);
+        payloads.push(wire::payload(version, header, &request));
+    }
+    for version in DESCRIBE_GROUPS_VERSIONS {
+        let request = DescribeGroupsRequest::default().with_groups(vec![id("hostile"), id("other")]);
+        payloads.push(wire::payload(version, header, &request));
+    }
+    for version in LIST_GROUPS_VERSIONS {
+        let request = ListGroupsRequest::default();
+        let request = if version >= 4 { request.with_states_filter(vec![text("Empty")]) } else { request };
+        payloads.push(wire::payload(version, header, &request));
+    }
+    for version in DELETE_GROUPS_VERSIONS {
+        let request = DeleteGroupsRequest::default().with_groups_names(vec![id("hostile"), id("other")]);
+        payloads.push(wire::payload(version, header, &request));
+    }
+    for version in OFFSET_DELETE_VERSIONS {
+        let partition = OffsetDeleteRequestPartition::default().with_partition_index(0);
+        let asked =
+            OffsetDeleteRequestTopic::default().with_name(topic("orders")).with_partitions(vec![partition]);
+        let request = OffsetDeleteRequest::default().with_group_id(id("hostile")).with_topics(vec![asked]);
+        payloads.push(wire::payload(version, header, &request));
+    }
+    for version in 0..=2 {
+        payloads.push(wire::payload(
+            version,
+            header,
+            &DescribeClusterRequest::default().with_endpoint_type(1),
+        ));
     }
     payloads
 }
