@@ -66,7 +66,8 @@ fn commits_share_syncs_and_no_answer_comes_before_its_own() {
     assert_eq!(answers, commits, "an answer for each commit");
     let shared = commits / syncs.len() as i64;
     println!("{commits} commits by {CLIENTS} clients, {} syncs: {shared} commits a sync", syncs.len());
-    assert!(shared >= 4, "{} syncs for {commits} commits", syncs.len());
+    // Usually 5 to 16. Being traced slows all but the sync itself, on a busy machine very much.
+    assert!(shared >= 2, "{} syncs for {commits} commits", syncs.len());
 }
 
 fn commit_one_by_one(address: SocketAddr, n: i64, together: &Barrier) {
