@@ -242,6 +242,7 @@ pub async fn handle(
     // Answers that echo their request; the others know better what they will take.
     let echo = match origin.api.key {
         ApiKey::OffsetCommit | ApiKey::OffsetFetch | ApiKey::Metadata | ApiKey::ListGroups => None,
+        ApiKey::ApiVersions | ApiKey::DescribeCluster => None,
         _ => peer.reserve(echo_bytes(request.body.len(), room, peer), room).await?,
     };
     match origin.api.key {
@@ -291,11 +292,13 @@ pub async fn handle(
             let body = offset_delete::handle(decode(&origin, request)?, room, peer, actor).await;
             origin.encode_with(origin.version, &body, echo)
         }
-        _ => {
+        ApiKey::OffsetCommit => {
             let client_id = request.client_id.clone();
             let body = decode(&origin, request)?;
             offset_commit::handle(body, origin, client_id, room, peer, actor).await
         }
+        // In the list and not here: a bug, which no client may take for an answer.
+        key => Err(Unanswerable::Unknown { key: key as i16, version: origin.version }),
     }
 }
 

@@ -58,7 +58,7 @@ fn tell() -> Result<(), Failure> {
     let mut zombie = Client::connect(running.address, "worker-1-zombie")?;
     step(&mut zombie, &[(0, 62, "would go back"), (1, 41, "its sibling in the same request goes on")])?;
     show(&mut worker, "   so a fetch says")?;
-    say("\n   Every other Kafka-compatible server would now have 62, and 38 orders would be billed twice.");
+    say("\n   A Kafka would now have 62, and 38 orders would be billed twice.");
 
     say("\n3. The server is killed: no goodbye, nothing flushed that was not flushed before.");
     running.kill();

@@ -17,7 +17,7 @@ use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::Committed;
 use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StreamInfo};
 use crate::model::refusal::Refusal;
-use crate::store::{StoreError, Wanted};
+use crate::store::{Limits, StoreError, Wanted};
 use guard::GuardPolicy;
 
 /// Partitions whose commits may be under way at once, over all connections. Not above the committer's own bound, which
@@ -34,8 +34,7 @@ pub struct Coordinator {
     pub metrics: Arc<Metrics>,
     /// Longest commit metadata, in UTF-16 units.
     pub max_metadata_units: usize,
-    max_partitions: i32,
-    default_partitions: i32,
+    limits: Limits,
     in_flight: Arc<Semaphore>,
     failed: watch::Sender<Option<Arc<StoreError>>>,
 }
@@ -75,8 +74,7 @@ impl Coordinator {
             guard: GuardPolicy::new(config),
             metrics,
             max_metadata_units: config.streams.max_metadata_units,
-            max_partitions: config.streams.max_partitions,
-            default_partitions: config.streams.default_partitions,
+            limits: config.store_options().limits,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT as usize)),
             failed: watch::Sender::new(None),
         }
@@ -89,12 +87,7 @@ impl Coordinator {
 
     /// Whether a stream could have this partition: the first thing Kafka looks at.
     pub fn partition_in_range(&self, partition: Partition) -> Result<(), Refusal> {
-        let limit = self.max_partitions;
-        if (0..limit).contains(&partition) {
-            Ok(())
-        } else {
-            Err(Refusal::PartitionOutOfRange { partition, limit })
-        }
+        self.limits.partition_in_range(partition)
     }
 
     /// Admits a commit by generation and member, before any partition is looked at.
@@ -221,11 +214,15 @@ impl Coordinator {
         if !create {
             return Ok(Err(Refusal::UnknownStream));
         }
-        let partitions = self.default_partitions;
-        match self.submit(Op::EnsureStream { tenant, stream, partitions }, 1).await.answer().await? {
+        match self.submit_stream(tenant, stream).await.answer().await? {
             Outcome::Stream(result) => Ok(result),
             other => unreachable!("a stream is answered by {other:?}"),
         }
+    }
+
+    async fn submit_stream(&self, tenant: TenantId, stream: StreamName) -> Ticket {
+        let partitions = self.limits.default_partitions;
+        self.submit(Op::EnsureStream { tenant, stream, partitions }, 1).await
     }
 
     /// Makes the streams of these names that are not there and can be, in as few syncs as may be. What cannot be made is
@@ -234,8 +231,7 @@ impl Coordinator {
         let missing = |name: &&str| matches!(self.offsets.store().stream(tenant, name), Ok(None));
         let mut tickets = Vec::new();
         for stream in names.filter(missing).filter_map(|name| StreamName::new(name).ok()) {
-            let partitions = self.default_partitions;
-            tickets.push(self.submit(Op::EnsureStream { tenant, stream, partitions }, 1).await);
+            tickets.push(self.submit_stream(tenant, stream).await);
         }
         for mut ticket in tickets {
             // The same answer comes again when the stream is asked for.

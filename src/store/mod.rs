@@ -17,6 +17,7 @@ use thiserror::Error;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::Committed;
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
+use crate::model::refusal::Refusal;
 
 /// What a tenant may grow to, and a stream: a peer decides how many names it sends, these say where it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,18 @@ impl Default for Limits {
             max_partitions: 10_000,
             max_tenant_partitions: 200_000,
             default_partitions: 1,
+        }
+    }
+}
+
+impl Limits {
+    /// Whether a stream could have this partition.
+    pub fn partition_in_range(&self, partition: Partition) -> Result<(), Refusal> {
+        let limit = self.max_partitions;
+        if (0..limit).contains(&partition) {
+            Ok(())
+        } else {
+            Err(Refusal::PartitionOutOfRange { partition, limit })
         }
     }
 }

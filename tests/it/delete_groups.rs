@@ -7,7 +7,7 @@ use kafka_protocol::messages::{DeleteGroupsRequest, OffsetCommitRequest, OffsetF
 
 use crate::support::groups::{delete_request, deleted};
 use crate::support::value::CommitAnswer;
-use crate::support::{fetching, wire, *};
+use crate::support::{fetching, groups, wire, *};
 
 #[test]
 fn every_version_deletes_all_of_a_group() {
@@ -262,14 +262,7 @@ fn ids_that_are_null_or_cut_or_claim_too_much_close_the_connection_and_delete_no
     world.commit("g", ("orders", 0), 100).ok();
     for version in DELETE_GROUPS_VERSIONS {
         let flexible = wire::is_flexible(wire::DELETE_GROUPS, version);
-        let body = |count: Option<i32>, groups: &[Option<&str>], rest: &[u8]| {
-            let mut body = Vec::new();
-            wire::count_as(flexible, &mut body, count);
-            for group in groups {
-                wire::string_as(flexible, &mut body, *group);
-            }
-            [&body, rest].concat()
-        };
+        let body = |count, groups: &[_], rest: &[u8]| groups::ids_as(flexible, count, groups, rest);
         for broken in [
             body(None, &[], b"\0"),
             body(Some(1), &[None], b"\0"),

@@ -188,14 +188,7 @@ fn groups_that_are_null_or_cut_or_claim_too_much_close_the_connection() {
     let world = World::new();
     for version in DESCRIBE_GROUPS_VERSIONS {
         let flexible = wire::is_flexible(wire::DESCRIBE_GROUPS, version);
-        let body = |count: Option<i32>, groups: &[Option<&str>], rest: &[u8]| {
-            let mut body = Vec::new();
-            wire::count_as(flexible, &mut body, count);
-            for group in groups {
-                wire::string_as(flexible, &mut body, *group);
-            }
-            [&body, rest].concat()
-        };
+        let body = |count, groups: &[_], rest: &[u8]| groups::ids_as(flexible, count, groups, rest);
         for broken in [
             body(None, &[], &[0, 0]),
             body(Some(1), &[None], &[0, 0]),

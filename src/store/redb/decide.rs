@@ -163,7 +163,7 @@ impl<'a> Decider<'a> {
         known: Option<Key>,
         who: impl FnOnce() -> (&'b Arc<Actor>, &'b mut Option<u32>),
     ) -> (Verdict, Option<Key>) {
-        if let Err(refusal) = self.partition_in_range(item.partition) {
+        if let Err(refusal) = self.limits.partition_in_range(item.partition) {
             return (refusal.into(), known);
         }
         let current = known.and_then(|key| self.position(key)).cloned();
@@ -261,7 +261,7 @@ impl<'a> Decider<'a> {
         evicted: u64,
         actor: &Arc<Actor>,
     ) -> Result<Option<u64>, Refusal> {
-        self.partition_in_range(partition)?;
+        self.limits.partition_in_range(partition)?;
         let key = self.new_key(tenant, group, (stream, partition), false)?;
         let before = self.baselines.get(&key).copied().or_else(|| self.table.baseline(key));
         if before != Some(evicted) {
@@ -270,15 +270,6 @@ impl<'a> Decider<'a> {
             self.baselines.insert(key, evicted);
         }
         Ok(before)
-    }
-
-    fn partition_in_range(&self, partition: Partition) -> Result<(), Refusal> {
-        let limit = self.limits.max_partitions;
-        if (0..limit).contains(&partition) {
-            Ok(())
-        } else {
-            Err(Refusal::PartitionOutOfRange { partition, limit })
-        }
     }
 
     fn position(&self, key: Key) -> Option<&Position> {

@@ -208,13 +208,13 @@ impl RedbStore {
         if decided.records.is_empty() {
             return Ok(decided.outcomes);
         }
-        let rows = writer.journal.encode(now_ms, &decided.actors, decided.records.clone());
+        let rows = writer.journal.encode(now_ms, &decided.actors, decided.records);
         let folded = shared.folded_through.load(Ordering::Acquire);
         writer.journal.append(&rows, folded).map_err(|e| self.io("writing the journal", e))?;
         writer.dirty.bytes += rows.bytes as u64;
         {
             let mut table = shared.table.write().map_err(|_| shared.closed_error())?;
-            for record in decided.records {
+            for record in rows.records {
                 writer.dirty.note(&record);
                 table.replay(record).map_err(|what| self.io("publishing", what))?;
             }

@@ -32,6 +32,8 @@ pub(super) struct Rows {
     rows: Vec<Vec<u8>>,
     /// Bytes of all of them.
     pub(super) bytes: usize,
+    /// What they say, in order, to be made true once they are durable.
+    pub(super) records: Vec<Record>,
 }
 
 impl Journal {
@@ -66,16 +68,16 @@ impl Journal {
 
     /// Encodes records as rows from the next number on.
     pub(super) fn encode(&self, at_ms: i64, actors: &[Arc<Actor>], records: Vec<Record>) -> Rows {
-        let mut rows = Rows { rows: Vec::new(), bytes: 0 };
+        let mut rows = Rows { rows: Vec::new(), bytes: 0, records: Vec::with_capacity(records.len()) };
         let mut row = RowBuilder::new(at_ms, actors);
         for record in records {
             if row.bytes > 0 && row.bytes + record.size_hint() > ROW_BYTES {
                 let full = std::mem::replace(&mut row, RowBuilder::new(at_ms, actors));
-                rows.push(self.next, &full.row);
+                rows.push(self.next, full.row);
             }
             row.add(record);
         }
-        rows.push(self.next, &row.row);
+        rows.push(self.next, row.row);
         rows
     }
 
@@ -106,11 +108,12 @@ impl Journal {
 }
 
 impl Rows {
-    fn push(&mut self, next: u64, row: &Row) {
+    fn push(&mut self, next: u64, row: Row) {
         let number = next + self.rows.len() as u64;
-        let row = codec::seal(ROW_VERSION, &number.to_be_bytes(), row);
-        self.bytes += row.len();
-        self.rows.push(row);
+        let sealed = codec::seal(ROW_VERSION, &number.to_be_bytes(), &row);
+        self.bytes += sealed.len();
+        self.rows.push(sealed);
+        self.records.extend(row.records);
     }
 }
 

@@ -11,7 +11,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::client::Client;
 use super::value::At;
-use super::{GROUP_ID_NOT_FOUND, NONE};
+use super::{GROUP_ID_NOT_FOUND, NONE, wire};
 
 /// What stands for authorized operations that nobody asked for.
 pub const NOT_ASKED: i32 = i32::MIN;
@@ -190,4 +190,15 @@ impl Client {
     pub fn delete_offsets(&mut self, group: &str, places: &[At<'_>]) -> OffsetsDeleted {
         OffsetsDeleted::of(self.call(0, &delete_offsets_request(group, places)))
     }
+}
+
+/// A list of group ids as bytes, whatever it claims to count, and what follows it.
+pub fn ids_as(flexible: bool, count: Option<i32>, ids: &[Option<&str>], rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    wire::count_as(flexible, &mut body, count);
+    for id in ids {
+        wire::string_as(flexible, &mut body, *id);
+    }
+    body.extend_from_slice(rest);
+    body
 }
