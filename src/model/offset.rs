@@ -158,6 +158,14 @@ pub fn accept(current: Option<&Position>, proposed: &Proposal, now_ms: i64) -> P
     Position { committed, high_epoch }
 }
 
+/// What stays of a position that expired: a later commit is judged against it as if it were there, but it is no
+/// answer to a fetch. Its time is that of no clock, so that a commit of the very same offset is stored, not passed over.
+pub fn floor_of(position: &Position) -> Position {
+    let committed =
+        Committed { metadata: Arc::default(), committed_at_ms: i64::MIN, ..position.committed.clone() };
+    Position { committed, high_epoch: position.high_epoch }
+}
+
 /// True if an accepted commit brings an epoch older than one already accepted: harmless to the position (an epoch
 /// never refuses a higher offset), but a sign of a stale or foreign client, so it is counted.
 pub fn epoch_disorder(current: Option<&Position>, proposed: &Proposal) -> bool {

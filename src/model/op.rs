@@ -75,6 +75,52 @@ pub enum Op {
         /// Partitions it has if it is new.
         partitions: i32,
     },
+    /// Create a stream: the only way to bring back one that was deleted. Answered by [`Outcome::Stream`].
+    CreateStream {
+        /// Whose stream.
+        tenant: TenantId,
+        /// Its name.
+        stream: StreamName,
+        /// Its partitions, from 1 to [`Limits::max_partitions`](crate::store::Limits::max_partitions).
+        partitions: i32,
+        /// Who creates.
+        actor: Arc<Actor>,
+    },
+    /// Give a stream more partitions. Answered by [`Outcome::Stream`].
+    GrowStream {
+        /// Whose stream.
+        tenant: TenantId,
+        /// Its name.
+        stream: StreamName,
+        /// How many it shall have in all: more than it has.
+        partitions: i32,
+        /// Who asks.
+        actor: Arc<Actor>,
+    },
+    /// Delete a stream with every group's positions, floors and baselines on it. A commit does not bring it back; one
+    /// created under its name later is another stream. Answered by [`Outcome::StreamDeleted`].
+    DeleteStream {
+        /// Whose stream.
+        tenant: TenantId,
+        /// Its name.
+        stream: StreamName,
+        /// Only if this is its topic id: not one that took its name meanwhile.
+        topic_id: Option<[u8; 16]>,
+        /// Who deletes.
+        actor: Arc<Actor>,
+    },
+    /// Let positions expire that were last committed before a time: the value goes, its floor stays, so that a late commit
+    /// cannot go back. A group without a value left is no longer listed. Answered by [`Outcome::Expired`].
+    Expire {
+        /// Whose.
+        tenant: TenantId,
+        /// Which positions; those that are not there or newer are passed over.
+        places: Vec<(GroupName, StreamName, Partition)>,
+        /// Milliseconds since the Unix epoch.
+        before_ms: i64,
+        /// Who says so.
+        actor: Arc<Actor>,
+    },
     /// Delete a group: every position, floor and baseline of it. Answered by [`Outcome::GroupDeleted`].
     DeleteGroup {
         /// Whose group.
@@ -174,6 +220,10 @@ pub enum Outcome {
     GroupDeleted(Option<u64>),
     /// How many positions went, or `None` if there is no such group.
     OffsetsDeleted(Option<u64>),
+    /// How many positions went with the stream, or `None` if there is no such stream.
+    StreamDeleted(Option<u64>),
+    /// How many positions expired.
+    Expired(u64),
     /// What was noted before, `None` if nothing was.
     Baseline(Result<Option<u64>, Refusal>),
 }
@@ -209,10 +259,12 @@ pub struct Event {
     pub at_ms: i64,
     /// Who.
     pub actor: Arc<Actor>,
-    /// The group.
-    pub group: GroupName,
-    /// Stream and partition; `None` where the whole group is meant.
-    pub place: Option<(StreamName, Partition)>,
+    /// The group; `None` where every group is meant.
+    pub group: Option<GroupName>,
+    /// The stream; `None` where every stream of the group is meant.
+    pub stream: Option<StreamName>,
+    /// The partition; `None` where every partition is meant.
+    pub partition: Option<Partition>,
     /// What.
     pub what: EventKind,
 }
@@ -258,6 +310,26 @@ pub enum EventKind {
         /// Records evicted so far.
         evicted: u64,
     },
+    /// A position expired; its floor stays.
+    Expired {
+        /// The offset that was there, and is the floor now.
+        from: i64,
+    },
+    /// A stream was created.
+    StreamCreated {
+        /// With so many partitions.
+        partitions: i32,
+    },
+    /// A stream got more partitions.
+    StreamGrown {
+        /// So many in all.
+        partitions: i32,
+    },
+    /// A stream was deleted.
+    StreamDeleted {
+        /// Positions that went with it, of all groups.
+        positions: u64,
+    },
 }
 
 /// Why a stored commit could be stored.
@@ -271,6 +343,15 @@ pub enum CommitKind {
     Observed,
     /// It went back where the guard is off.
     Unguarded,
+}
+
+/// Positions that have not been committed for a while: see [`Store::stale`](crate::store::Store::stale).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StalePage {
+    /// What was found.
+    pub places: Vec<(GroupName, StreamName, Partition)>,
+    /// Where to go on: the last group looked at. `None` at the end.
+    pub next: Option<GroupName>,
 }
 
 /// Which events to read, newest first.

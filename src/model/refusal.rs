@@ -26,9 +26,26 @@ pub enum Refusal {
     /// No such tenant: its number is not this store's.
     #[error("no such tenant")]
     UnknownTenant,
-    /// No such stream.
+    /// No such stream, or one that was deleted.
     #[error("no such stream")]
     UnknownStream,
+    /// A stream of this name is there already.
+    #[error("a stream of this name is there already")]
+    StreamExists,
+    /// A stream cannot have so many partitions.
+    #[error("{asked} partitions: a stream has 1 to {limit}")]
+    PartitionCount {
+        /// What was asked for.
+        asked: i32,
+        /// The most it may have.
+        limit: i32,
+    },
+    /// A stream only grows.
+    #[error("it has {has} partitions already")]
+    NotMorePartitions {
+        /// What it has.
+        has: i32,
+    },
     /// The metadata text is too long.
     #[error("metadata of {units} UTF-16 units; the limit is {limit}")]
     MetadataTooLarge {

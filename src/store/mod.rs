@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::Committed;
-use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
+use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 use crate::model::refusal::Refusal;
 
 /// What a tenant may grow to, and a stream: a peer decides how many names it sends, these say where it ends.
@@ -34,7 +34,12 @@ pub struct Limits {
     pub max_tenant_partitions: u64,
     /// Partitions of a stream that comes into being by being named.
     pub default_partitions: i32,
+    /// Only streams that were created exist: naming one makes none, and none grows by being committed to.
+    pub declared: bool,
 }
+
+/// Groups that [`Store::stale`] looks at per call, and about the positions it answers: readers hold up the writer.
+pub const STALE_PAGE: usize = 1_000;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -45,6 +50,7 @@ impl Default for Limits {
             max_partitions: 10_000,
             max_tenant_partitions: 200_000,
             default_partitions: 1,
+            declared: false,
         }
     }
 }
@@ -58,6 +64,12 @@ impl Limits {
         } else {
             Err(Refusal::PartitionOutOfRange { partition, limit })
         }
+    }
+
+    /// Whether a stream could have so many partitions.
+    pub fn partition_count(&self, asked: i32) -> Result<(), Refusal> {
+        let limit = self.max_partitions;
+        if (1..=limit).contains(&asked) { Ok(()) } else { Err(Refusal::PartitionCount { asked, limit }) }
     }
 }
 
@@ -81,7 +93,8 @@ pub struct Wanted<'a> {
 /// 3. An item is judged against what is durable plus what is ahead of it in the same batch. Its siblings stand
 ///    whatever becomes of it.
 /// 4. A stored offset moves back only by an operation that names who did it: a deletion, an excused commit, or a
-///    commit under a mode that lets it.
+///    commit under a mode that lets it. Expiry takes the value away and keeps it as the floor. A deleted stream comes
+///    back by being created, not by a commit.
 /// 5. Readers see published state only: never a part of an operation, never something not yet durable. They do not
 ///    wait for a sync.
 /// 6. After an error the store is closed: every call answers [`StoreError::Closed`] until it is opened again. A
@@ -99,7 +112,8 @@ pub trait Store: Send + Sync + 'static {
         wanted: &[Wanted<'_>],
     ) -> Result<Vec<Option<Committed>>, StoreError>;
 
-    /// All of a group, sorted by stream name and partition; `None` if there is no such group.
+    /// All of a group, sorted by stream name and partition; `None` if there is no such group. A group whose every value
+    /// has expired is no group to readers.
     fn group(&self, tenant: TenantId, group: &str) -> Result<Option<Vec<GroupOffset>>, StoreError>;
 
     /// How many positions a group has; 0 if there is no such group.
@@ -119,6 +133,14 @@ pub trait Store: Send + Sync + 'static {
         stream: &str,
         partition: Partition,
     ) -> Result<Option<(GroupName, Committed)>, StoreError>;
+
+    /// Positions last committed before a time, of groups sorted after `after`: a page of them, of whole groups.
+    fn stale(
+        &self,
+        tenant: TenantId,
+        before_ms: i64,
+        after: Option<&GroupName>,
+    ) -> Result<StalePage, StoreError>;
 
     /// A tenant's streams, sorted by name.
     fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError>;

@@ -55,6 +55,9 @@ pub fn of_commit(refusal: &Refusal, version: i16, regression: RefusalCode) -> Co
         Refusal::PartitionOutOfRange { .. }
         | Refusal::InvalidStream
         | Refusal::UnknownStream
+        | Refusal::StreamExists
+        | Refusal::PartitionCount { .. }
+        | Refusal::NotMorePartitions { .. }
         | Refusal::UnknownTenant => UNKNOWN_TOPIC_OR_PARTITION,
         Refusal::MetadataTooLarge { .. } => OFFSET_METADATA_TOO_LARGE,
         // KIP-848: clients that know 69 are told it, older ones the code they know.

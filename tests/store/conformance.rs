@@ -91,7 +91,7 @@ macro_rules! forward {
 }
 
 use offsetd::model::names::{GroupName, StreamName, TenantId};
-use offsetd::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
+use offsetd::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 
 type Slowest = Option<(GroupName, offsetd::Committed)>;
 
@@ -103,6 +103,7 @@ forward! {
     groups(tenant: TenantId) -> Vec<GroupName>;
     group_exists(tenant: TenantId, group: &str) -> bool;
     slowest(tenant: TenantId, stream: &str, partition: i32) -> Slowest;
+    stale(tenant: TenantId, before_ms: i64, after: Option<&GroupName>) -> StalePage;
     streams(tenant: TenantId) -> Vec<StreamInfo>;
     stream(tenant: TenantId, stream: &str) -> Option<StreamInfo>;
     stream_by_id(tenant: TenantId, topic_id: [u8; 16]) -> Option<StreamInfo>;

@@ -28,6 +28,7 @@ pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) {
         max_positions: 8 + 8 * (seed % 4),
         max_partitions: 5,
         max_tenant_partitions: 6 + 2 * (seed % 5),
+        declared: seed % 8 == 5,
         ..Limits::default()
     };
     let oracle = MemoryStore::new(limits);
@@ -71,7 +72,15 @@ fn random_op(dice: &mut Dice, tenants: &[TenantId; 2]) -> Op {
     let group = group(["", "g", "a:b", "ü"][dice.roll(4) as usize]);
     let who = actor(["x", "y"][dice.roll(2) as usize]);
     let at = |dice: &mut Dice| stream(["s", "t.u", "v-w"][dice.roll(3) as usize]);
-    match dice.roll(30) {
+    match dice.roll(34) {
+        4 => Op::CreateStream { tenant: t, stream: at(dice), partitions: dice.roll(7) as i32, actor: who },
+        5 => Op::GrowStream { tenant: t, stream: at(dice), partitions: dice.roll(7) as i32, actor: who },
+        6 => Op::DeleteStream { tenant: t, stream: at(dice), topic_id: None, actor: who },
+        7 | 8 => {
+            let places = (0..dice.roll(4)).map(|_| (group.clone(), at(dice), dice.roll(4) as i32)).collect();
+            let before_ms = 1_000 * dice.roll(400) as i64;
+            Op::Expire { tenant: t, places, before_ms, actor: who }
+        }
         0 => Op::DeleteGroup { tenant: t, group, actor: who },
         3 => {
             let places = (0..dice.roll(4)).map(|_| (at(dice), dice.roll(4) as i32)).collect();

@@ -36,14 +36,82 @@ pub(super) struct Row {
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Record {
-    Tenant { id: TenantId, name: TenantName, identity: [u8; 16] },
-    Group { no: GroupNo, tenant: TenantId, name: GroupName },
-    Stream { no: StreamNo, tenant: TenantId, name: StreamName, topic_id: [u8; 16], partitions: i32 },
-    Commit { key: Key, actor: u32, from: Option<i64>, kind: CommitKind, position: Position },
-    Refused { key: Key, actor: u32, stored: i64, proposed: i64, clamped: bool, also: u64 },
-    GroupDeleted { no: GroupNo, tenant: TenantId, name: GroupName, actor: u32, positions: u64 },
-    Baseline { key: Key, actor: u32, evicted: u64 },
-    OffsetDeleted { key: Key, actor: u32, from: i64 },
+    Tenant {
+        id: TenantId,
+        name: TenantName,
+        identity: [u8; 16],
+    },
+    Group {
+        no: GroupNo,
+        tenant: TenantId,
+        name: GroupName,
+    },
+    Stream {
+        no: StreamNo,
+        tenant: TenantId,
+        name: StreamName,
+        topic_id: [u8; 16],
+        partitions: i32,
+    },
+    Commit {
+        key: Key,
+        actor: u32,
+        from: Option<i64>,
+        kind: CommitKind,
+        position: Position,
+    },
+    Refused {
+        key: Key,
+        actor: u32,
+        stored: i64,
+        proposed: i64,
+        clamped: bool,
+        also: u64,
+    },
+    GroupDeleted {
+        no: GroupNo,
+        tenant: TenantId,
+        name: GroupName,
+        actor: u32,
+        positions: u64,
+    },
+    Baseline {
+        key: Key,
+        actor: u32,
+        evicted: u64,
+    },
+    OffsetDeleted {
+        key: Key,
+        actor: u32,
+        from: i64,
+    },
+    StreamCreated {
+        no: StreamNo,
+        tenant: TenantId,
+        name: StreamName,
+        topic_id: [u8; 16],
+        partitions: i32,
+        actor: u32,
+    },
+    StreamGrown {
+        no: StreamNo,
+        actor: u32,
+        partitions: i32,
+    },
+    /// `forget`: an older deleted stream whose name is no longer remembered, to bound what is.
+    StreamDeleted {
+        no: StreamNo,
+        tenant: TenantId,
+        name: StreamName,
+        actor: u32,
+        positions: u64,
+        forget: Option<StreamNo>,
+    },
+    Expired {
+        key: Key,
+        actor: u32,
+        from: i64,
+    },
 }
 
 impl Record {
@@ -55,7 +123,11 @@ impl Record {
             | Record::Refused { actor, .. }
             | Record::GroupDeleted { actor, .. }
             | Record::Baseline { actor, .. }
-            | Record::OffsetDeleted { actor, .. } => Some(actor),
+            | Record::OffsetDeleted { actor, .. }
+            | Record::StreamCreated { actor, .. }
+            | Record::StreamGrown { actor, .. }
+            | Record::StreamDeleted { actor, .. }
+            | Record::Expired { actor, .. } => Some(actor),
         }
     }
 
@@ -64,9 +136,15 @@ impl Record {
         match self {
             Record::Tenant { name, .. } => 24 + name.as_str().len(),
             Record::Group { name, .. } | Record::GroupDeleted { name, .. } => 16 + name.as_str().len(),
-            Record::Stream { name, .. } => 40 + name.as_str().len(),
+            Record::Stream { name, .. }
+            | Record::StreamCreated { name, .. }
+            | Record::StreamDeleted { name, .. } => 40 + name.as_str().len(),
             Record::Commit { position, .. } => 32 + position.committed.metadata.len(),
-            Record::Refused { .. } | Record::Baseline { .. } | Record::OffsetDeleted { .. } => 24,
+            Record::Refused { .. }
+            | Record::Baseline { .. }
+            | Record::OffsetDeleted { .. }
+            | Record::StreamGrown { .. }
+            | Record::Expired { .. } => 24,
         }
     }
 }
@@ -122,6 +200,24 @@ mod tests {
                 },
                 Record::Baseline { key: (1, 2, 0), actor: 0, evicted: 12 },
                 Record::OffsetDeleted { key: (1, 2, 0), actor: 0, from: 100 },
+                Record::StreamCreated {
+                    no: 3,
+                    tenant: TenantId(0),
+                    name: StreamName::new("u").unwrap(),
+                    topic_id: [8; 16],
+                    partitions: 4,
+                    actor: 0,
+                },
+                Record::StreamGrown { no: 3, actor: 0, partitions: 5 },
+                Record::StreamDeleted {
+                    no: 3,
+                    tenant: TenantId(0),
+                    name: StreamName::new("u").unwrap(),
+                    actor: 0,
+                    positions: 6,
+                    forget: Some(1),
+                },
+                Record::Expired { key: (1, 2, 0), actor: 0, from: 100 },
             ],
         };
         let bytes = codec::seal(ROW_VERSION, &42u64.to_be_bytes(), &row);
