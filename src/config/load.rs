@@ -81,6 +81,7 @@ impl Config {
                 max_tenant_partitions: streams.max_partitions_per_tenant,
                 default_partitions: streams.default_partitions,
                 declared: streams.catalogue == Catalogue::Declared,
+                unchanged_refresh_ms: self.unchanged_refresh_ms(),
             },
             fold_bytes: store.fold_bytes,
             table_cache_bytes: store.cache_bytes,

@@ -7,7 +7,7 @@ mod validate;
 
 use std::path::PathBuf;
 
-use crate::model::offset::Mode;
+use crate::model::offset::{Mode, UNCHANGED_REFRESH_MS};
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, Given};
@@ -349,6 +349,15 @@ impl Config {
     pub fn offsets_retention_ms(&self, tenant: &str) -> u64 {
         let own = self.tenants.iter().find(|own| own.name == tenant).and_then(|own| own.offsets_retention_ms);
         own.unwrap_or(self.retention.offsets_ms)
+    }
+
+    /// How long an unchanged commit may go without having its new time stored: a quarter of the shortest retention, so
+    /// that what is committed all the time does not expire.
+    pub(crate) fn unchanged_refresh_ms(&self) -> i64 {
+        let own = self.tenants.iter().filter_map(|tenant| tenant.offsets_retention_ms);
+        let shortest = own.chain([self.retention.offsets_ms]).filter(|ms| *ms > 0).min();
+        let quarter = shortest.and_then(|ms| i64::try_from(ms / 4).ok());
+        quarter.map_or(UNCHANGED_REFRESH_MS, |ms| ms.min(UNCHANGED_REFRESH_MS))
     }
 
     /// All listeners, the first one included.

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
-use crate::model::offset::Committed;
+use crate::model::offset::{Committed, UNCHANGED_REFRESH_MS};
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 use crate::model::refusal::Refusal;
 
@@ -36,6 +36,9 @@ pub struct Limits {
     pub default_partitions: i32,
     /// Only streams that were created exist: naming one makes none, and none grows by being committed to.
     pub declared: bool,
+    /// How long an unchanged commit may go without having its new time stored, in milliseconds. Well below the time after
+    /// which offsets expire.
+    pub unchanged_refresh_ms: i64,
 }
 
 /// Groups that [`Store::stale`] looks at per call, and about the positions it answers: readers hold up the writer.
@@ -51,6 +54,7 @@ impl Default for Limits {
             max_tenant_partitions: 200_000,
             default_partitions: 1,
             declared: false,
+            unchanged_refresh_ms: UNCHANGED_REFRESH_MS,
         }
     }
 }

@@ -313,7 +313,7 @@ fn limits_refuse_and_do_not_grow<H: Home>(mut home: H) {
         max_partitions: 8,
         max_tenant_partitions: 10,
         default_partitions: 1,
-        declared: false,
+        ..Limits::default()
     };
     let store = home.open(limits).expect("it opens");
     let t = tenant(&store);

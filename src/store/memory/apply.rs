@@ -122,25 +122,26 @@ impl State {
                 return Accepted::Nothing.into();
             }
         }
-        let (kind, accepted) = match judge(current.as_ref(), proposal, *mode, now_ms) {
-            Judgement::Unchanged => return Accepted::Unchanged.into(),
-            Judgement::Nothing => return Accepted::Nothing.into(),
-            Judgement::Refuse(back) | Judgement::Clamp(back) => {
-                let clamped = *mode == Mode::Clamp;
-                let (stored, proposed) = (back.stored, back.proposed);
-                let what = EventKind::Refused { stored, proposed, clamped, also: 0 };
-                self.tell(tenant, now_ms, actor, Some(group), Some(&place), what);
-                return if clamped {
-                    Accepted::Clamped(back).into()
-                } else {
-                    Refusal::Regression(back).into()
-                };
-            }
-            Judgement::Store => (CommitKind::Forward, Accepted::Stored),
-            Judgement::StoreExcused(back) => (CommitKind::Excused, Accepted::Excused(back)),
-            Judgement::StoreObserved(back) => (CommitKind::Observed, Accepted::Observed(back)),
-            Judgement::StoreUnguarded(back) => (CommitKind::Unguarded, Accepted::Unguarded(back)),
-        };
+        let (kind, accepted) =
+            match judge(current.as_ref(), proposal, *mode, now_ms, limits.unchanged_refresh_ms) {
+                Judgement::Unchanged => return Accepted::Unchanged.into(),
+                Judgement::Nothing => return Accepted::Nothing.into(),
+                Judgement::Refuse(back) | Judgement::Clamp(back) => {
+                    let clamped = *mode == Mode::Clamp;
+                    let (stored, proposed) = (back.stored, back.proposed);
+                    let what = EventKind::Refused { stored, proposed, clamped, also: 0 };
+                    self.tell(tenant, now_ms, actor, Some(group), Some(&place), what);
+                    return if clamped {
+                        Accepted::Clamped(back).into()
+                    } else {
+                        Refusal::Regression(back).into()
+                    };
+                }
+                Judgement::Store => (CommitKind::Forward, Accepted::Stored),
+                Judgement::StoreExcused(back) => (CommitKind::Excused, Accepted::Excused(back)),
+                Judgement::StoreObserved(back) => (CommitKind::Observed, Accepted::Observed(back)),
+                Judgement::StoreUnguarded(back) => (CommitKind::Unguarded, Accepted::Unguarded(back)),
+            };
         if current.is_none()
             && let Err(refusal) = self.make_room(tenant, group, (stream, *partition), true, limits)
         {

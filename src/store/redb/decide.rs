@@ -182,7 +182,8 @@ impl<'a> Decider<'a> {
                 return (Accepted::Nothing.into(), known);
             }
         }
-        let judgement = offset::judge(current, &item.proposal, item.mode, self.now_ms);
+        let judgement =
+            offset::judge(current, &item.proposal, item.mode, self.now_ms, self.limits.unchanged_refresh_ms);
         let (kind, accepted) = match judgement {
             Judgement::Unchanged => return (Accepted::Unchanged.into(), known),
             Judgement::Nothing => return (Accepted::Nothing.into(), known),
