@@ -121,6 +121,7 @@ impl Server {
             node_id: server.node_id,
             max_response_bytes: server.max_response_bytes,
             max_items_per_request: server.max_items_per_request,
+            longest_wait: Duration::from_millis(server.idle_timeout_ms),
             memory_wait: Duration::from_millis(server.write_timeout_ms),
         });
         let limits = Arc::new(connection::Limits::new(server));

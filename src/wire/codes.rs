@@ -30,6 +30,8 @@ pub const UNSUPPORTED_VERSION: Code = 35;
 pub const INVALID_REQUEST: Code = 42;
 /// Code of a regression: no client retries it, and its text is true.
 pub const POLICY_VIOLATION: Code = 44;
+/// No such fetch session: none are kept.
+pub const FETCH_SESSION_ID_NOT_FOUND: Code = 70;
 /// No such group.
 pub const GROUP_ID_NOT_FOUND: Code = 69;
 /// No topic with this id.
