@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::embed::OffsetStore;
 use crate::embed::committer::Answer;
 use crate::metrics::Metrics;
-use crate::model::fence;
+use crate::model::group::fence;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::Committed;
 use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StalePage, StreamInfo};
