@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::group::Snapshot;
 use super::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use super::offset::{Committed, Mode, Proposal, Regression};
 use super::refusal::Refusal;
@@ -121,7 +122,7 @@ pub enum Op {
         /// Who says so.
         actor: Arc<Actor>,
     },
-    /// Delete a group: every position, floor and baseline of it. Answered by [`Outcome::GroupDeleted`].
+    /// Delete a group: every position, floor and baseline of it, and its members. Answered by [`Outcome::GroupDeleted`].
     DeleteGroup {
         /// Whose group.
         tenant: TenantId,
@@ -140,6 +141,25 @@ pub enum Op {
         actor: Arc<Actor>,
         /// Which positions; those that are not there are passed over.
         places: Vec<(StreamName, Partition)>,
+    },
+    /// Keep a group's members as they are now. Answered by [`Outcome::MembershipSaved`].
+    SaveMembership {
+        /// Whose group.
+        tenant: TenantId,
+        /// Which; it comes into being if need be.
+        group: GroupName,
+        /// The whole of it: the last one kept is the group's.
+        snapshot: Arc<Snapshot>,
+    },
+    /// Forget a group that has nothing: no members, no positions, no floors, no baselines. Answered by
+    /// [`Outcome::Reaped`].
+    Reap {
+        /// Whose group.
+        tenant: TenantId,
+        /// Which.
+        group: GroupName,
+        /// Who says so.
+        actor: Arc<Actor>,
     },
     /// Note how many records of a partition had been evicted when the group last looked, and learn what was noted
     /// before. Answered by [`Outcome::Baseline`].
@@ -224,6 +244,10 @@ pub enum Outcome {
     StreamDeleted(Option<u64>),
     /// How many positions expired.
     Expired(u64),
+    /// Kept, or which limit is in the way.
+    MembershipSaved(Result<(), Refusal>),
+    /// Whether the group is gone by this.
+    Reaped(bool),
     /// What was noted before, `None` if nothing was.
     Baseline(Result<Option<u64>, Refusal>),
 }

@@ -11,9 +11,11 @@ pub mod memory;
 pub mod redb;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::{Committed, UNCHANGED_REFRESH_MS};
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
@@ -128,6 +130,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether there is such a group.
     fn group_exists(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError>;
+
+    /// The members of every group that has ever had some, sorted by tenant and group: what membership goes on from after
+    /// a restart.
+    fn memberships(&self) -> Result<Vec<(TenantId, GroupName, Arc<Snapshot>)>, StoreError>;
 
     /// The group with the lowest committed offset on a partition (the first by name among equals): what a log
     /// may truncate up to. Costs a look at every group of the tenant.

@@ -79,7 +79,7 @@ impl Home for Kept {
 macro_rules! forward {
     ($($name:ident($($arg:ident: $type:ty),*) -> $ok:ty;)*) => {
         impl Store for Handle {
-            $(fn $name(&self, $($arg: $type),*) -> Result<$ok, StoreError> {
+            $(fn $name(&self $(, $arg: $type)*) -> Result<$ok, StoreError> {
                 self.open()?.$name($($arg),*)
             })*
             fn close(&self) -> Result<(), StoreError> {
@@ -102,6 +102,7 @@ forward! {
     group_size(tenant: TenantId, group: &str) -> usize;
     groups(tenant: TenantId) -> Vec<GroupName>;
     group_exists(tenant: TenantId, group: &str) -> bool;
+    memberships() -> Vec<(TenantId, GroupName, Arc<offsetd::model::group::Snapshot>)>;
     slowest(tenant: TenantId, stream: &str, partition: i32) -> Slowest;
     stale(tenant: TenantId, before_ms: i64, after: Option<&GroupName>) -> StalePage;
     streams(tenant: TenantId) -> Vec<StreamInfo>;

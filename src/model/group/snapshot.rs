@@ -68,6 +68,16 @@ pub struct MemberSnapshot {
 pub struct BadSnapshot(&'static str);
 
 impl Snapshot {
+    /// About how many bytes it takes where it is kept.
+    pub fn size_hint(&self) -> usize {
+        let member = |m: &MemberSnapshot| {
+            let protocols: usize = m.protocols.iter().map(|p| p.name.len() + p.metadata.len() + 8).sum();
+            let names = m.member_id.len() + m.client_id.len() + m.client_host.len();
+            64 + names + protocols + m.assignment.len()
+        };
+        64 + self.members.iter().map(member).sum::<usize>()
+    }
+
     fn check(&self) -> Result<(), BadSnapshot> {
         let holds = |fact: bool, fault: &'static str| if fact { Ok(()) } else { Err(BadSnapshot(fault)) };
         holds(self.generation >= 0, "a negative generation")?;

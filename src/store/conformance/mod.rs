@@ -5,6 +5,7 @@
 //! then.
 
 mod catalogue;
+mod membership;
 mod walk;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub fn run<H: Home>(mut home: impl FnMut() -> H) {
     numbers_of_the_deleted_are_not_used_again(home());
     a_closed_store_says_so(home());
     catalogue::run(&mut home);
+    membership::run(&mut home);
     for seed in 0..8 {
         walk::beside_the_oracle(home(), seed);
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Group, State};
+use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::{Judgement, Mode, Position, accept, epoch_disorder, floor_of, judge};
 use crate::model::op::{
@@ -53,6 +54,24 @@ impl State {
                     self.tell(*tenant, now_ms, actor, Some(group), Some(place), what);
                 }
                 Outcome::OffsetsDeleted(Some(gone.len() as u64))
+            }
+            Op::SaveMembership { tenant, group, snapshot } => {
+                Outcome::MembershipSaved(self.save_membership(*tenant, group, snapshot, limits))
+            }
+            Op::Reap { tenant, group, actor } => {
+                let bare = |g: &Group| {
+                    g.positions.is_empty()
+                        && g.floors.is_empty()
+                        && g.baselines.is_empty()
+                        && !g.has_members()
+                };
+                let is_bare = self.groups.get(&(*tenant, group.clone())).is_some_and(bare);
+                if is_bare {
+                    self.groups.remove(&(*tenant, group.clone()));
+                    let what = EventKind::GroupDeleted { positions: 0 };
+                    self.tell(*tenant, now_ms, actor, Some(group), None, what);
+                }
+                Outcome::Reaped(is_bare)
             }
             Op::CreateStream { tenant, stream, partitions, actor } => {
                 Outcome::Stream(self.create_stream((*tenant, stream), *partitions, actor, limits, now_ms))
@@ -178,6 +197,24 @@ impl State {
             self.tell(tenant, now_ms, actor, Some(group), Some(&key), EventKind::Baseline { evicted });
         }
         Ok(before)
+    }
+
+    fn save_membership(
+        &mut self,
+        tenant: TenantId,
+        group: &GroupName,
+        snapshot: &Arc<Snapshot>,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
+        if self.tenants.len() as u64 <= tenant.0 {
+            return Err(Refusal::UnknownTenant);
+        }
+        if !self.groups.contains_key(&(tenant, group.clone())) {
+            let held = self.groups.keys().filter(|(t, _)| *t == tenant).count() as u64;
+            below(held, limits.max_groups, "groups")?;
+        }
+        self.group(tenant, group).membership = Some(snapshot.clone());
+        Ok(())
     }
 
     fn may_be_named(

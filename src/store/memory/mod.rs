@@ -4,9 +4,10 @@
 mod apply;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Limits, Store, StoreError, Wanted};
+use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{Committed, Position};
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
@@ -35,11 +36,16 @@ struct Group {
     positions: BTreeMap<(StreamName, Partition), Position>,
     floors: BTreeMap<(StreamName, Partition), Position>,
     baselines: BTreeMap<(StreamName, Partition), u64>,
+    membership: Option<Arc<Snapshot>>,
 }
 
 impl Group {
     fn is_visible(&self) -> bool {
-        !self.positions.is_empty() || self.floors.is_empty()
+        !self.positions.is_empty() || self.floors.is_empty() || self.has_members()
+    }
+
+    fn has_members(&self) -> bool {
+        self.membership.as_ref().is_some_and(|snapshot| !snapshot.members.is_empty())
     }
 }
 
@@ -102,6 +108,14 @@ impl Store for MemoryStore {
 
     fn group_exists(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError> {
         Ok(self.groups(tenant)?.iter().any(|name| name.as_str() == group))
+    }
+
+    fn memberships(&self) -> Result<Vec<(TenantId, GroupName, Arc<Snapshot>)>, StoreError> {
+        let state = self.open()?;
+        let of = |((tenant, name), group): (&(TenantId, GroupName), &Group)| {
+            Some((*tenant, name.clone(), group.membership.clone()?))
+        };
+        Ok(state.groups.iter().filter_map(of).collect())
     }
 
     fn slowest(

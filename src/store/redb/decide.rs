@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::record::{GroupNo, Key, Record, StreamNo};
 use super::refusals::Refusals;
 use super::table::{NextNumbers, Table};
+use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{self, Judgement, Mode, Position, Regression};
 use crate::model::op::{Accepted, Actor, CommitItem, CommitKind, Op, Outcome, StreamInfo, Verdict};
@@ -112,6 +113,10 @@ impl<'a> Decider<'a> {
             Op::DeleteOffsets { tenant, group, actor, places } => {
                 Outcome::OffsetsDeleted(self.delete_offsets(*tenant, group, actor, places))
             }
+            Op::SaveMembership { tenant, group, snapshot } => {
+                Outcome::MembershipSaved(self.save_membership(*tenant, group, snapshot))
+            }
+            Op::Reap { tenant, group, actor } => Outcome::Reaped(self.reap(*tenant, group, actor)),
             Op::SwapBaseline { tenant, group, stream, partition, evicted, actor } => {
                 Outcome::Baseline(self.swap_baseline(*tenant, group, (stream, *partition), *evicted, actor))
             }
@@ -230,6 +235,33 @@ impl<'a> Decider<'a> {
             let (stored, proposed) = (back.stored, back.proposed);
             self.records.push(Record::Refused { key, actor, stored, proposed, clamped, also });
         }
+    }
+
+    fn save_membership(
+        &mut self,
+        tenant: TenantId,
+        group: &GroupName,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<(), Refusal> {
+        let no = match self.find_group(tenant, group) {
+            Some(no) => no,
+            None => {
+                let (held, added) = self.sizes_of(tenant)?;
+                below(held.groups + added.groups, self.limits.max_groups, "groups")?;
+                self.make_group(tenant, group)
+            }
+        };
+        self.records.push(Record::Membership { no, snapshot: snapshot.clone() });
+        Ok(())
+    }
+
+    fn reap(&mut self, tenant: TenantId, group: &GroupName, actor: &Arc<Actor>) -> bool {
+        let Some(held) = self.table.group(tenant, group.as_str()) else { return false };
+        let is_bare = held.positions.is_empty() && held.floors.is_empty() && held.baselines.is_empty();
+        if !is_bare || held.has_members() {
+            return false;
+        }
+        self.delete_group(tenant, group, actor).is_some()
     }
 
     fn delete_group(&mut self, tenant: TenantId, group: &GroupName, actor: &Arc<Actor>) -> Option<u64> {

@@ -19,6 +19,7 @@ use super::open::{OpenOptions, open};
 use super::options::Options;
 use super::refusals::Refusals;
 use super::table::{Group, Stream, Table};
+use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::Committed;
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
@@ -266,8 +267,11 @@ fn spawn_folder(shared: Arc<Shared>) -> std::io::Result<Folder> {
 }
 
 fn takes_away(op: &Op) -> bool {
-    use Op::{DeleteGroup, DeleteOffsets, DeleteStream, Expire};
-    matches!(op, DeleteGroup { .. } | DeleteOffsets { .. } | DeleteStream { .. } | Expire { .. })
+    use Op::{DeleteGroup, DeleteOffsets, DeleteStream, Expire, Reap};
+    matches!(
+        op,
+        DeleteGroup { .. } | DeleteOffsets { .. } | DeleteStream { .. } | Expire { .. } | Reap { .. }
+    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -324,6 +328,10 @@ impl Store for RedbStore {
 
     fn group_exists(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError> {
         Ok(self.shared.table()?.group(tenant, group).is_some_and(Group::is_visible))
+    }
+
+    fn memberships(&self) -> Result<Vec<(TenantId, GroupName, Arc<Snapshot>)>, StoreError> {
+        Ok(self.shared.table()?.memberships())
     }
 
     fn slowest(

@@ -2,6 +2,7 @@
 //! go into its history, in one transaction together with the number of the last row folded. Done twice it is the
 //! same as done once, so a kill in the middle costs nothing but the work.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -9,13 +10,14 @@ use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, Writ
 use serde::Serialize;
 
 use super::journal::{self, open_row};
-use super::record::{GroupNo, Key, Record, StreamNo};
+use super::record::{GroupNo, Key, ROW_VERSION, Record, StreamNo};
 use super::schema::{
-    BASELINES, DELETED_STREAMS, DeletedStreamRow, FLOORS, FORMAT, Folded, GROUPS, GroupRow, HISTORY, META,
-    META_FOLDED, META_MORE, OFFSETS, PositionRow, STREAMS, StreamRow, TABLE_ROW_VERSION, TENANTS, TenantRow,
-    position_key_bytes, range_of,
+    BASELINES, DELETED_STREAMS, DeletedStreamRow, FLOORS, FORMAT, Folded, GROUPS, GroupRow, HISTORY,
+    MEMBERSHIPS, META, META_FOLDED, META_MORE, OFFSETS, PositionRow, STREAMS, StreamRow, TABLE_ROW_VERSION,
+    TENANTS, TenantRow, position_key_bytes, range_of,
 };
 use super::table::{Counts, MoreCounts, NextNumbers, Table};
+use crate::model::group::Snapshot;
 use crate::model::names::TenantId;
 use crate::store::codec::{self, seal};
 
@@ -28,6 +30,7 @@ pub(super) struct Dirty {
     streams: BTreeSet<StreamNo>,
     gone_streams: BTreeSet<StreamNo>,
     deleted: BTreeSet<StreamNo>,
+    memberships: BTreeSet<GroupNo>,
     positions: BTreeSet<Key>,
     floors: BTreeSet<Key>,
     baselines: BTreeSet<Key>,
@@ -65,6 +68,7 @@ impl Dirty {
                 self.streams.insert(key.1);
             }
             Record::Refused { .. } => {}
+            Record::Membership { no, .. } => _ = self.memberships.insert(*no),
             Record::OffsetDeleted { key, .. } => self.position(*key, table),
             Record::Expired { key, .. } => {
                 self.positions.insert(*key);
@@ -100,6 +104,10 @@ impl Dirty {
             let (name, topic_id) = (s.name.clone(), s.topic_id);
             Some((*no, StreamRow { tenant: s.tenant, name, topic_id, partitions: s.partitions }))
         });
+        let memberships = self.memberships.iter().filter_map(|no| {
+            let snapshot = table.groups.get(no)?.membership.clone()?;
+            Some((*no, snapshot))
+        });
         let deleted = self.deleted.iter().map(|no| {
             let row = table.deleted.get(no).cloned();
             (*no, row.map(|(tenant, name)| DeletedStreamRow { tenant, name }))
@@ -118,6 +126,8 @@ impl Dirty {
             gone: self.gone.into_iter().collect(),
             gone_streams: self.gone_streams.into_iter().collect(),
             deleted: deleted.collect(),
+            memberships: memberships.collect(),
+            has_memberships: !self.memberships.is_empty(),
         }
     }
 }
@@ -139,6 +149,9 @@ pub(super) struct Slice {
     gone: Vec<GroupNo>,
     gone_streams: Vec<StreamNo>,
     deleted: Vec<(StreamNo, Option<DeletedStreamRow>)>,
+    memberships: Vec<(GroupNo, Arc<Snapshot>)>,
+    /// Some of its journal rows tell of members.
+    has_memberships: bool,
 }
 
 /// How much history to keep.
@@ -190,8 +203,13 @@ pub(super) fn fold(
         put_places(&write, OFFSETS, &slice.positions, &slice.gone)?;
         put_places(&write, FLOORS, &slice.floors, &slice.gone)?;
         put_places(&write, BASELINES, &slice.baselines, &slice.gone)?;
+        let mut memberships = write.open_table(MEMBERSHIPS)?;
+        for (no, snapshot) in &slice.memberships {
+            memberships.insert(no, seal(TABLE_ROW_VERSION, &numbered(*no), snapshot).as_slice())?;
+        }
         for no in &slice.gone {
             groups.remove(no)?;
+            memberships.remove(no)?;
         }
         let mut meta = write.open_table(META)?;
         meta.insert(META_MORE, seal(TABLE_ROW_VERSION, META_MORE.as_bytes(), &slice.more).as_slice())?;
@@ -203,8 +221,12 @@ pub(super) fn fold(
         let mut history = write.open_table(HISTORY)?;
         if folded.through < slice.through {
             journal::read_rows(journal, folded.through + 1..=slice.through, |number, row| {
+                // Who is a member is no history of positions: groups that rebalance must not push that out.
+                let kept =
+                    if slice.has_memberships { without_memberships(number, row) } else { Some(row.into()) };
+                let Some(row) = kept else { return Ok(()) };
                 folded.history_bytes += row.len() as u64;
-                history.insert(number, row)?;
+                history.insert(number, &*row)?;
                 Ok(())
             })?;
         }
@@ -258,4 +280,17 @@ fn expired(
         open_row(number.value(), row.value()).is_ok_and(|r| now_ms.saturating_sub(r.at_ms) > retention.age_ms)
     };
     Ok((bytes > retention.bytes || too_old()).then_some(size))
+}
+
+/// A journal row as history keeps it. `None` if nothing is left.
+fn without_memberships(number: u64, row: &[u8]) -> Option<Cow<'_, [u8]>> {
+    // A row that cannot be read is kept as it is: whoever reads the history is told.
+    let Ok(mut opened) = open_row(number, row) else { return Some(row.into()) };
+    let before = opened.records.len();
+    opened.records.retain(|record| !matches!(record, Record::Membership { .. }));
+    match opened.records.len() {
+        0 => None,
+        after if after == before => Some(row.into()),
+        _ => Some(seal(ROW_VERSION, &number.to_be_bytes(), &opened).into()),
+    }
 }

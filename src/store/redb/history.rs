@@ -85,7 +85,10 @@ impl<'a> Walk<'a> {
     /// Who, where and what of a record, if it was asked for.
     fn record(&mut self, record: Record) -> Option<(u32, Place, EventKind)> {
         let (actor, (group, stream, partition), what) = match record {
-            Record::Tenant { .. } | Record::Group { .. } | Record::Stream { .. } => return None,
+            Record::Tenant { .. }
+            | Record::Group { .. }
+            | Record::Stream { .. }
+            | Record::Membership { .. } => return None,
             Record::GroupDeleted { no, tenant, name, actor, positions } => {
                 let asked = self.query.group.as_ref().is_none_or(|group| *group == name);
                 if tenant != self.query.tenant || !asked {

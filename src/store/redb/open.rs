@@ -15,8 +15,8 @@ use super::fold::Dirty;
 use super::journal::{Journal, open_row, read_rows};
 use super::schema::{
     BASELINES, DELETED_STREAMS, DeletedStreamRow, FLOORS, FORMAT, FileMeta, Folded, GROUPS, GroupRow,
-    IDENTITY_FILE, JOURNAL, JOURNAL_FILE, META, META_FILE, META_FOLDED, META_MORE, OFFSETS, PositionRow,
-    STREAMS, StreamRow, TABLE_FILE, TABLE_ROW_VERSION, TENANTS, TenantRow, position_key_bytes,
+    IDENTITY_FILE, JOURNAL, JOURNAL_FILE, MEMBERSHIPS, META, META_FILE, META_FOLDED, META_MORE, OFFSETS,
+    PositionRow, STREAMS, StreamRow, TABLE_FILE, TABLE_ROW_VERSION, TENANTS, TenantRow, position_key_bytes,
 };
 use super::table::{MoreCounts, Stream, Table};
 use crate::model::names::TenantId;
@@ -258,6 +258,10 @@ impl Place<'_> {
         self.each(db, DELETED_STREAMS, |no: u64, row| {
             let row: DeletedStreamRow = self.row(TABLE_FILE, "deleted_streams", &no.to_be_bytes(), row)?;
             table.add_deleted(no, row.tenant, row.name).map_err(bad)
+        })?;
+        self.each(db, MEMBERSHIPS, |no: u64, row| {
+            let snapshot = self.row(TABLE_FILE, "memberships", &no.to_be_bytes(), row)?;
+            table.put_membership(no, snapshot).map_err(bad)
         })?;
         let (mut folded, mut more) = (Folded::default(), MoreCounts::default());
         self.each(db, META, |key: &str, row| {

@@ -1,9 +1,11 @@
 //! What readers ask of the published table.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::record::StreamNo;
 use super::table::{Group, Stream, Table};
+use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, TenantId};
 use crate::model::offset::{Committed, Position};
 use crate::model::op::{GroupOffset, StalePage, StreamInfo};
@@ -62,6 +64,13 @@ impl Table {
         }
         page.next = None;
         page
+    }
+
+    pub(super) fn memberships(&self) -> Vec<(TenantId, GroupName, Arc<Snapshot>)> {
+        let of = |group: &Group| Some((group.tenant, group.name.clone(), group.membership.clone()?));
+        let mut all: Vec<_> = self.groups.values().filter_map(of).collect();
+        all.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        all
     }
 
     pub(super) fn slowest(

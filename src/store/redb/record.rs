@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Position;
 use crate::model::op::{Actor, CommitKind};
@@ -112,13 +113,20 @@ pub(super) enum Record {
         actor: u32,
         from: i64,
     },
+    Membership {
+        no: GroupNo,
+        snapshot: Arc<Snapshot>,
+    },
 }
 
 impl Record {
     /// The place of the acting actor, where somebody acts.
     pub(super) fn actor_mut(&mut self) -> Option<&mut u32> {
         match self {
-            Record::Tenant { .. } | Record::Group { .. } | Record::Stream { .. } => None,
+            Record::Tenant { .. }
+            | Record::Group { .. }
+            | Record::Stream { .. }
+            | Record::Membership { .. } => None,
             Record::Commit { actor, .. }
             | Record::Refused { actor, .. }
             | Record::GroupDeleted { actor, .. }
@@ -140,6 +148,7 @@ impl Record {
             | Record::StreamCreated { name, .. }
             | Record::StreamDeleted { name, .. } => 40 + name.as_str().len(),
             Record::Commit { position, .. } => 32 + position.committed.metadata.len(),
+            Record::Membership { snapshot, .. } => 16 + snapshot.size_hint(),
             Record::Refused { .. }
             | Record::Baseline { .. }
             | Record::OffsetDeleted { .. }
@@ -152,8 +161,31 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::group::{MemberSnapshot, Phase, Protocol};
     use crate::model::offset::Committed;
     use crate::store::codec;
+
+    fn membership() -> Snapshot {
+        let protocol = Protocol { name: "range".into(), metadata: [1, 2].into() };
+        let member = MemberSnapshot {
+            member_id: "m".into(),
+            instance_id: Some("i".into()),
+            client_id: "c".into(),
+            client_host: "h".into(),
+            session_timeout_ms: 45_000,
+            rebalance_timeout_ms: 300_000,
+            protocols: [protocol].into(),
+            assignment: [3, 4].into(),
+        };
+        Snapshot {
+            generation: 7,
+            phase: Phase::Stable,
+            protocol_type: Some("consumer".into()),
+            protocol_name: Some("range".into()),
+            leader: Some("m".into()),
+            members: vec![member],
+        }
+    }
 
     /// The bytes below were written by version 1 of the format. If this fails, old journals cannot be read: make a
     /// new row version instead.
@@ -218,6 +250,7 @@ mod tests {
                     forget: Some(1),
                 },
                 Record::Expired { key: (1, 2, 0), actor: 0, from: 100 },
+                Record::Membership { no: 1, snapshot: Arc::new(membership()) },
             ],
         };
         let bytes = codec::seal(ROW_VERSION, &42u64.to_be_bytes(), &row);

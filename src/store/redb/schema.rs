@@ -45,6 +45,9 @@ pub(super) const FLOORS: RowTable<'_, (u64, u64, i32)> = TableDefinition::new("f
 /// Table file: number -> name of a deleted stream.
 pub(super) const DELETED_STREAMS: RowTable<'_, u64> = TableDefinition::new("deleted_streams");
 
+/// Table file: group number -> its members.
+pub(super) const MEMBERSHIPS: RowTable<'_, u64> = TableDefinition::new("memberships");
+
 /// `meta` key of [`FileMeta`].
 pub(super) const META_FILE: &str = "file";
 /// `meta` key of [`Folded`], in the table file.

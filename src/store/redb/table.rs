@@ -2,8 +2,10 @@
 //! [`Table::replay`] alone, live and at open alike.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::record::{GroupNo, Key, Record, StreamNo};
+use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{self, Position};
 use crate::model::op::StreamInfo;
@@ -19,6 +21,8 @@ pub(super) struct Table {
     baselines: u64,
     /// Floors of expired positions of all groups.
     floors: u64,
+    /// Groups whose members are kept.
+    memberships: u64,
     /// The next number to give to a tenant, a group, a stream.
     pub(super) next: NextNumbers,
 }
@@ -45,6 +49,7 @@ pub(super) struct Counts {
 pub(super) struct MoreCounts {
     pub(super) floors: u64,
     pub(super) deleted_streams: u64,
+    pub(super) memberships: u64,
 }
 
 #[derive(Debug)]
@@ -70,12 +75,17 @@ pub(super) struct Group {
     /// What stays of expired positions, where there is no newer one.
     pub(super) floors: BTreeMap<(StreamNo, Partition), Position>,
     pub(super) baselines: BTreeMap<(StreamNo, Partition), u64>,
+    pub(super) membership: Option<Arc<Snapshot>>,
 }
 
 impl Group {
     /// A group whose every value has expired is one no longer to those who ask, but its floors stand.
     pub(super) fn is_visible(&self) -> bool {
-        !self.positions.is_empty() || self.floors.is_empty()
+        !self.positions.is_empty() || self.floors.is_empty() || self.has_members()
+    }
+
+    pub(super) fn has_members(&self) -> bool {
+        self.membership.as_ref().is_some_and(|snapshot| !snapshot.members.is_empty())
     }
 }
 
@@ -146,6 +156,7 @@ impl Table {
                 self.remove_stream(no)
             }
             Record::Expired { key, .. } => self.expire(key),
+            Record::Membership { no, snapshot } => self.put_membership(no, snapshot),
         }
     }
 
@@ -174,7 +185,8 @@ impl Table {
         let names = &mut self.tenant_mut(tenant)?.groups;
         fresh(names.insert(name.clone(), no).is_none(), || format!("group {name:?} stands twice"))?;
         let (positions, floors) = (BTreeMap::new(), BTreeMap::new());
-        let group = Group { tenant, name, positions, floors, baselines: BTreeMap::new() };
+        let baselines = BTreeMap::new();
+        let group = Group { tenant, name, positions, floors, baselines, membership: None };
         fresh(self.groups.insert(no, group).is_none(), || format!("group number {no} stands twice"))
     }
 
@@ -208,6 +220,12 @@ impl Table {
     pub(super) fn put_floor(&mut self, key: Key, floor: Position) -> Result<(), String> {
         self.put_position(key, floor)?;
         self.expire(key)
+    }
+
+    pub(super) fn put_membership(&mut self, no: GroupNo, snapshot: Arc<Snapshot>) -> Result<(), String> {
+        let known = self.group_mut(no)?.membership.replace(snapshot);
+        self.memberships += u64::from(known.is_none());
+        Ok(())
     }
 
     pub(super) fn put_baseline(&mut self, key: Key, evicted: u64) -> Result<(), String> {
@@ -313,7 +331,8 @@ impl Table {
     }
 
     pub(super) fn more_counts(&self) -> MoreCounts {
-        MoreCounts { floors: self.floors, deleted_streams: self.deleted.len() as u64 }
+        let deleted_streams = self.deleted.len() as u64;
+        MoreCounts { floors: self.floors, deleted_streams, memberships: self.memberships }
     }
 
     fn remove_position(&mut self, (group, stream, partition): Key) -> Result<(), String> {
@@ -334,6 +353,7 @@ impl Table {
         tenant.groups.remove(&group.name);
         tenant.positions -= (group.positions.len() + group.floors.len()) as u64;
         self.floors -= group.floors.len() as u64;
+        self.memberships -= u64::from(group.membership.is_some());
         self.baselines -= group.baselines.len() as u64;
         Ok(())
     }
