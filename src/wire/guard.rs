@@ -33,6 +33,8 @@ pub enum Kind {
     Strings,
     /// An array of 32-bit numbers.
     Int32s,
+    /// Bytes; null is malformed.
+    Bytes,
 }
 
 /// A field and the versions that have it.
@@ -157,6 +159,10 @@ impl Walk<'_> {
             Kind::Int32s => {
                 let count = self.count()?.ok_or(NULL)?;
                 self.skip(count.checked_mul(4).ok_or(SHORT)?)
+            }
+            Kind::Bytes => {
+                let count = self.count()?.ok_or(NULL)?;
+                self.skip(count)
             }
         }
     }
