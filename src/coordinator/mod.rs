@@ -3,6 +3,7 @@
 
 pub mod guard;
 pub mod quota;
+mod seeing;
 
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StreamInfo};
 use crate::model::refusal::Refusal;
 use crate::store::{Limits, StoreError, Wanted};
 use guard::GuardPolicy;
+
+pub use crate::embed::Error as SeeingError;
 
 /// Partitions whose commits may be under way at once, over all connections. Not above the committer's own bound, which
 /// counts commits, so that submitting never blocks a thread of the runtime.

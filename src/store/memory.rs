@@ -352,10 +352,16 @@ impl Store for MemoryStore {
             let group = query.group.as_ref().is_none_or(|group| *group == event.group);
             // A deletion of the whole group happened to each of its places.
             let place = query.place.is_none() || event.place.is_none() || event.place == query.place;
-            group && place
+            group && place && query.kinds.include(&event.what) && event.sequence > query.after
         };
         let newest_first = state.events.iter().rev().filter(|(t, event)| *t == query.tenant && asked(event));
         Ok(newest_first.map(|(_, event)| event.clone()).take(query.limit).collect())
+    }
+
+    fn tenants(&self) -> Result<Vec<(TenantId, TenantName)>, StoreError> {
+        let state = self.open()?;
+        let named = |(index, name): (usize, &TenantName)| (TenantId(index as u64), name.clone());
+        Ok(state.tenants.iter().enumerate().map(named).collect())
     }
 
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError> {

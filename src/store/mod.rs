@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::model::names::{GroupName, Partition, StreamName, TenantId};
+use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Committed;
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
 use crate::model::refusal::Refusal;
@@ -140,6 +140,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// What happened, newest first, as far back as the history is kept.
     fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, StoreError>;
+
+    /// All tenants, by number.
+    fn tenants(&self) -> Result<Vec<(TenantId, TenantName)>, StoreError>;
 
     /// The identity of the tenant, made with it and kept for good: Kafka's cluster id.
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError>;

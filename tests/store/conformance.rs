@@ -90,7 +90,7 @@ macro_rules! forward {
     };
 }
 
-use offsetd::model::names::{GroupName, StreamName, TenantId};
+use offsetd::model::names::{GroupName, StreamName, TenantId, TenantName};
 use offsetd::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
 
 type Slowest = Option<(GroupName, offsetd::Committed)>;
@@ -108,6 +108,7 @@ forward! {
     stream_by_id(tenant: TenantId, topic_id: [u8; 16]) -> Option<StreamInfo>;
     baseline(tenant: TenantId, group: &str, stream: &StreamName, partition: i32) -> Option<u64>;
     history(query: &HistoryQuery) -> Vec<Event>;
+    tenants() -> Vec<(TenantId, TenantName)>;
     tenant_id_bytes(tenant: TenantId) -> Option<[u8; 16]>;
 }
 

@@ -19,7 +19,7 @@ use super::journal::Journal;
 use super::open::{OpenOptions, open};
 use super::refusals::Refusals;
 use super::table::{Stream, Table};
-use crate::model::names::{GroupName, Partition, StreamName, TenantId};
+use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Committed;
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
 use crate::store::{Limits, Store, StoreError, Wanted};
@@ -41,8 +41,7 @@ pub struct Options {
     pub history_bytes: u64,
     /// History kept, in milliseconds.
     pub history_age_ms: i64,
-    /// Sync the journal twice per group commit (redb's two-phase commit), against an attacker who can both choose what
-    /// is stored and crash the machine in the middle of a sync. Costs a second sync.
+    /// Sync the journal twice per group commit: redb's two-phase commit (ARCHITECTURE.md, "One sync or two").
     pub two_phase_journal: bool,
     /// Fold on a thread of its own. Without, the writer folds: for tests that own every step.
     pub fold_in_background: bool,
@@ -403,9 +402,12 @@ impl Store for RedbStore {
     }
 
     fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, StoreError> {
-        let walk = Walk::new(query, &*self.shared.table()?);
-        let files = self.shared.files()?;
+        let (walk, files) = (Walk::new(query, &*self.shared.table()?), self.shared.files()?);
         walk.read(&files.journal, &files.table).map_err(|e| self.io("reading the history", e))
+    }
+
+    fn tenants(&self) -> Result<Vec<(TenantId, TenantName)>, StoreError> {
+        Ok(self.shared.table()?.tenant_names())
     }
 
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError> {

@@ -52,6 +52,9 @@ impl<'a> Walk<'a> {
                     return Ok(self.events);
                 }
                 let (number, row) = entry.map_err(|e| e.to_string())?;
+                if number.value() <= self.query.after {
+                    return Ok(self.events);
+                }
                 if number.value() < oldest_read {
                     oldest_read = number.value();
                     self.row(number.value(), open_row(number.value(), row.value())?);
@@ -87,7 +90,8 @@ impl<'a> Walk<'a> {
                     return None;
                 }
                 self.groups.insert(no, name.clone());
-                return Some((actor, name, None, EventKind::GroupDeleted { positions }));
+                let what = EventKind::GroupDeleted { positions };
+                return self.query.kinds.include(&what).then_some((actor, name, None, what));
             }
             Record::Commit { key, actor, from, kind, position } => {
                 let (to, leader_epoch) = (position.committed.offset, position.committed.leader_epoch);
@@ -99,6 +103,9 @@ impl<'a> Walk<'a> {
             Record::Baseline { key, actor, evicted } => (actor, key, EventKind::Baseline { evicted }),
             Record::OffsetDeleted { key, actor, from } => (actor, key, EventKind::OffsetDeleted { from }),
         };
+        if !self.query.kinds.include(&what) {
+            return None;
+        }
         let group = self.groups.get(&group)?.clone();
         let stream = self.streams.get(&stream)?.clone();
         let asked = self.query.place.as_ref().is_none_or(|(s, p)| *s == stream && *p == partition);

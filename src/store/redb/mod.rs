@@ -23,3 +23,4 @@ mod table;
 pub mod crash;
 
 pub use engine::{Ids, Options, RedbStore};
+pub use open::is_store;

@@ -2,7 +2,7 @@
 
 use super::record::StreamNo;
 use super::table::{Stream, Table};
-use crate::model::names::{GroupName, Partition, TenantId};
+use crate::model::names::{GroupName, Partition, TenantId, TenantName};
 use crate::model::offset::{Committed, Position};
 use crate::model::op::{GroupOffset, StreamInfo};
 use crate::store::Wanted;
@@ -38,6 +38,10 @@ impl Table {
 
     pub(super) fn group_names(&self, tenant: TenantId) -> Vec<GroupName> {
         self.tenants.get(&tenant).map(|t| t.groups.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn tenant_names(&self) -> Vec<(TenantId, TenantName)> {
+        self.tenants.iter().map(|(id, tenant)| (*id, tenant.name.clone())).collect()
     }
 
     pub(super) fn slowest(
