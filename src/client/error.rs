@@ -13,17 +13,15 @@ use super::endpoint::Endpoint;
 pub struct Refused {
     /// The code; never 0.
     pub code: i16,
-    /// What the server said besides, or what Kafka's documentation says of the code.
-    pub message: String,
+    /// What the server said besides; else what the code means, for those that operators meet.
+    pub message: Option<String>,
 }
 
 impl Refused {
     /// `None` for code 0.
     pub fn from_code(code: i16, message: Option<&str>) -> Option<Self> {
-        let known = ResponseError::try_from_code(code)?;
-        let message =
-            message.filter(|text| !text.is_empty()).map_or_else(|| known.to_string(), str::to_owned);
-        Some(Self { code, message })
+        let message = message.filter(|text| !text.is_empty()).or_else(|| meaning(code));
+        (code != 0).then(|| Self { code, message: message.map(str::to_owned) })
     }
 
     /// Kafka's name of the code: `GROUP_ID_NOT_FOUND`; `UNKNOWN` for one that is newer than this program.
@@ -43,9 +41,29 @@ impl Refused {
     }
 }
 
+/// What a code says to an operator.
+fn meaning(code: i16) -> Option<&'static str> {
+    Some(match code {
+        3 => "there is no such stream or partition",
+        14 => "the coordinator is loading, or its store has failed",
+        15 => "there is no coordinator at the moment",
+        16 => "this server is not the coordinator",
+        17 => "no stream can have this name",
+        24 => "no group can have this id",
+        29..=31 => "this client may not do it",
+        36 => "there is such a stream already",
+        44 => "the server's policy does not allow it",
+        68 => "the group has members: stop them first",
+        69 => "there is no such group",
+        86 => "members of the group are subscribed to the stream: stop them first",
+        _ => return None,
+    })
+}
+
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}: {}", self.code, self.name(), self.message)
+        write!(f, "{} {}", self.code, self.name())?;
+        self.message.as_ref().map_or(Ok(()), |message| write!(f, ": {message}"))
     }
 }
 
@@ -116,7 +134,7 @@ pub enum Error {
         why: String,
     },
     /// No version of an API that both know.
-    #[error("{at} does not serve {api} in a version this program knows: {}, here {ours}", said(.theirs.as_ref()))]
+    #[error("{at} {}", unsupported(api, theirs.as_ref(), ours))]
     Unsupported {
         /// Who.
         at: Endpoint,
@@ -167,8 +185,11 @@ impl std::fmt::Display for Versions {
     }
 }
 
-fn said(theirs: Option<&Versions>) -> String {
-    theirs.map_or("it does not list it".to_owned(), |range| format!("it serves {range}"))
+fn unsupported(api: &str, theirs: Option<&Versions>, ours: &Versions) -> String {
+    match theirs {
+        None => format!("does not serve {api}"),
+        Some(theirs) => format!("serves {api} {theirs}, and this program knows {ours}"),
+    }
 }
 
 impl Error {

@@ -93,8 +93,7 @@ pub(super) fn offset_fetch(version: i16) -> OffsetFetchResponse {
     let answer = OffsetFetchResponse::default();
     if version >= 8 {
         let partition = OffsetFetchResponsePartitions::default().with_metadata(Some(text("md")));
-        let topic =
-            OffsetFetchResponseTopics::default().with_name(name()).with_partitions(vec![partition.clone()]);
+        let topic = OffsetFetchResponseTopics::default().with_name(name()).with_partitions(vec![partition]);
         let group = OffsetFetchResponseGroup::default().with_group_id(GroupId(text("g")));
         answer.with_groups(vec![group.with_topics(vec![topic])])
     } else {

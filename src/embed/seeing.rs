@@ -29,12 +29,14 @@ impl Tenant {
             place: Some(place),
             ..HistoryQuery::newest(self.id, limit)
         };
-        let unusual = HistoryQuery { kinds: Kinds::Unusual, ..all.clone() };
+        // Those that are among the last ones anyway do not count.
+        let unusual = HistoryQuery { kinds: Kinds::Unusual, limit: 2 * limit, ..all.clone() };
         let mut events = self.of.store.history(&all)?;
         let mut earlier = Vec::new();
         if let Some(oldest) = events.last().filter(|_| events.len() == limit) {
             earlier = self.of.store.history(&unusual)?;
             earlier.retain(|event| event.sequence <= oldest.sequence && !events.contains(event));
+            earlier.truncate(limit);
         }
         let made_it = events.iter().chain(&earlier).find_map(|event| match &event.what {
             EventKind::Committed { to, .. } => Some((*to, event.actor.clone())),
