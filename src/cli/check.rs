@@ -15,7 +15,12 @@ use super::print::{self, Output, Table, cell};
 use super::wire::{Wire, group_id};
 use crate::client::{Cluster, Versions};
 
+const AFTER_HELP: &str = "\
+Exit code: 0 all is well, 1 something is wrong.
+JSON: ok, cluster_id, round_trip_us, steps: [{what, ok, found, hint}], apis: [{key, name, served, min, max, used, needed}].";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Arguments {
     /// Admin listener of an offsetd, whose health is then looked at too
     #[arg(long, value_name = "URL", env = super::ADMIN, value_parser = Admin::parse)]

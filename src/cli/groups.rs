@@ -14,12 +14,23 @@ use crate::client::{Broker, Cluster, Described};
 #[derive(Debug, Subcommand)]
 pub(super) enum Groups {
     /// List all groups of the cluster
+    #[command(after_help = LIST_JSON)]
     List(List),
     /// Show state, members and positions of groups
+    #[command(after_help = DESCRIBE_JSON)]
     Describe(Named),
     /// Delete groups with all their positions and floors; the journal says who
+    #[command(after_help = DELETE_JSON)]
     Delete(Named),
 }
+
+const LIST_JSON: &str = "\
+JSON: groups: [{group, state, type, protocol, coordinator: {id, host, port}}]; null where a server does not tell.";
+const DESCRIBE_JSON: &str = "\
+JSON: groups: [{group, state, type, protocol, assignor, coordinator: {id, host, port}, members: [{member_id, instance_id,
+client_id, host}], offsets: as `offsetd offsets get`}]; groups that are not there are left out, and told on standard error.";
+const DELETE_JSON: &str =
+    "JSON: groups: [{group, deleted, error: {code, name, message}}]; error is null where there is none.";
 
 #[derive(Debug, Args)]
 pub(super) struct List {

@@ -15,10 +15,18 @@ use crate::client::{Asked, Cluster, FetchedOffset};
 #[derive(Debug, Subcommand)]
 pub(super) enum Offsets {
     /// Show what a group has committed: all of it, or some streams or partitions
+    #[command(after_help = GET_JSON)]
     Get(Get),
     /// Delete positions of a group, floors included: the deliberate way back. The journal says who
+    #[command(after_help = DELETE_JSON)]
     Delete(Delete),
 }
+
+const GET_JSON: &str = "\
+JSON: group, offsets: [{stream, partition, offset, leader_epoch, metadata, error: {code, name, message}}]; offset is null
+where nothing is committed, leader_epoch where none is known, error where there is none.";
+const DELETE_JSON: &str = "\
+JSON: group, offsets: [{stream, partition, was, deleted, error: {code, name, message}}]; was is the offset before.";
 
 #[derive(Debug, Args)]
 pub(super) struct Get {

@@ -16,9 +16,12 @@ use crate::admin::view::{EventView, RefusalsView};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 const AFTER_HELP: &str = "\
-The first refusal of a group on a partition is recorded, then at most one every 10 seconds, with the number of those in \
-between. A refusal is a commit that would go back: refused, clamped (answered with success, not stored), or observed \
-(stored, since the guard only observes).";
+The first refusal of a group on a partition is recorded, then at most one every 10 seconds, with the number of those in
+between. A refusal is a commit that would go back: refused, clamped (answered with success, not stored), or observed
+(stored, since the guard only observes).
+
+JSON: tenant, clients: [{group, client_id, host, refusals, partitions, last, last_ms}], refusals: [{at, at_ms, sequence, what,
+group, stream, partition, proposed, stored, repeated, who: {principal, client_id, host, member_id}}].";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]

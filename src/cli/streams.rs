@@ -14,12 +14,20 @@ use crate::client::{Refused, Topic, topic_id_text};
 #[derive(Debug, Subcommand)]
 pub(super) enum Streams {
     /// List streams, or show some
+    #[command(after_help = LIST_JSON)]
     List(List),
     /// Create streams
+    #[command(after_help = CREATE_JSON)]
     Create(Create),
     /// Delete streams
+    #[command(after_help = DELETE_JSON)]
     Delete(Delete),
 }
+
+const LIST_JSON: &str = "\
+JSON: streams: [{stream, partitions, id, internal, error: {code, name, message}}]; error is null where there is none.";
+const CREATE_JSON: &str = "JSON: streams: [{stream, created, error: {code, name, message}}].";
+const DELETE_JSON: &str = "JSON: streams: [{stream, deleted, error: {code, name, message}}].";
 
 #[derive(Debug, Args)]
 pub(super) struct List {

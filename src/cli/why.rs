@@ -10,7 +10,13 @@ use super::seeing::Seeing;
 use super::wire::{Place, group_id};
 use crate::admin::view::{EventView, WhoView, WhyView};
 
+const AFTER_HELP: &str = "\
+JSON: tenant, group, stream, partition, position: {offset, leader_epoch, metadata, committed_at, committed_at_ms,
+committed_by}, guard, floor, events and earlier: as refusals of `offsetd refusals`. What an event is: committed; excused,
+observed, unguarded (went back, and were stored); refused, clamped (were not); offset_deleted, group_deleted, baseline.";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Arguments {
     /// Whose position
     #[arg(value_parser = group_id)]
