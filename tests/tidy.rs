@@ -15,8 +15,22 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     (
         "cli",
-        &["server", "api", "coordinator", "embed", "store", "model", "wire", "config", "metrics", "clock"],
+        &[
+            "client",
+            "server",
+            "api",
+            "admin",
+            "coordinator",
+            "embed",
+            "store",
+            "model",
+            "wire",
+            "config",
+            "metrics",
+            "clock",
+        ],
     ),
+    ("client", &["wire"]),
     (
         "server",
         &["api", "admin", "coordinator", "embed", "store", "model", "wire", "config", "metrics", "clock"],

@@ -4,6 +4,7 @@
 pub mod expiry;
 pub mod guard;
 pub mod quota;
+mod seeing;
 
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StalePage, S
 use crate::model::refusal::Refusal;
 use crate::store::{Limits, StoreError, Wanted};
 use guard::GuardPolicy;
+
+pub use crate::embed::Error as SeeingError;
 
 /// Partitions whose commits may be under way at once, over all connections. Not above the committer's own bound, which
 /// counts commits, so that submitting never blocks a thread of the runtime.

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod committer;
+mod seeing;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -388,7 +389,8 @@ impl Tenant {
             None => None,
         };
         let group = Some(GroupName::new(group)?);
-        Ok(self.of.store.history(&HistoryQuery { tenant: self.id, group, place, limit })?)
+        let query = HistoryQuery { group, place, ..HistoryQuery::newest(self.id, limit) };
+        Ok(self.of.store.history(&query)?)
     }
 }
 

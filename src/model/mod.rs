@@ -9,3 +9,4 @@ pub mod names;
 pub mod offset;
 pub mod op;
 pub mod refusal;
+pub mod seeing;

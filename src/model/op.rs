@@ -378,6 +378,42 @@ pub struct StalePage {
     pub next: Option<GroupName>,
 }
 
+impl EventKind {
+    /// A commit that went back, whether it was refused, answered as if it had been stored, or stored under a guard that
+    /// only observes.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, EventKind::Refused { .. } | EventKind::Committed { kind: CommitKind::Observed, .. })
+    }
+
+    /// A commit that went on from one before it: what happens all the time.
+    pub fn is_ordinary(&self) -> bool {
+        matches!(self, EventKind::Committed { from: Some(_), kind: CommitKind::Forward, .. })
+    }
+}
+
+/// Which kinds of events to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kinds {
+    /// All.
+    #[default]
+    All,
+    /// Refusals only: see [`EventKind::is_refusal`].
+    Refusals,
+    /// All but ordinary commits: see [`EventKind::is_ordinary`].
+    Unusual,
+}
+
+impl Kinds {
+    /// Whether an event is among them.
+    pub fn include(self, what: &EventKind) -> bool {
+        match self {
+            Kinds::All => true,
+            Kinds::Refusals => what.is_refusal(),
+            Kinds::Unusual => !what.is_ordinary(),
+        }
+    }
+}
+
 /// Which events to read, newest first.
 #[derive(Debug, Clone)]
 pub struct HistoryQuery {
@@ -387,6 +423,17 @@ pub struct HistoryQuery {
     pub group: Option<GroupName>,
     /// Of this stream and partition only.
     pub place: Option<(StreamName, Partition)>,
+    /// Of these kinds only.
+    pub kinds: Kinds,
+    /// Of rows above this [`Event::sequence`] only; 0 is below all.
+    pub after: u64,
     /// At most so many.
     pub limit: usize,
+}
+
+impl HistoryQuery {
+    /// The newest events of a tenant.
+    pub fn newest(tenant: TenantId, limit: usize) -> Self {
+        Self { tenant, group: None, place: None, kinds: Kinds::All, after: 0, limit }
+    }
 }

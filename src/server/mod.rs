@@ -163,6 +163,8 @@ impl Server {
         let admin = self.admin.map(|(listener, _)| {
             let state = admin::State {
                 metrics: self.coordinator.metrics.clone(),
+                coordinator: self.coordinator.clone(),
+                turns: admin::Turns::default(),
                 draining: drained,
                 failed: failed.clone(),
             };

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::model::group::Snapshot;
-use crate::model::names::{GroupName, Partition, StreamName, TenantId};
+use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{Committed, UNCHANGED_REFRESH_MS};
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 use crate::model::refusal::Refusal;
@@ -131,6 +131,16 @@ pub trait Store: Send + Sync + 'static {
     /// Whether there is such a group.
     fn group_exists(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError>;
 
+    /// The offset that a commit must not go below, unless its leader epoch excuses it: of what is stored, or of what has
+    /// expired.
+    fn floor(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        stream: &str,
+        partition: Partition,
+    ) -> Result<Option<i64>, StoreError>;
+
     /// The members of every group that has ever had some, sorted by tenant and group: what membership goes on from after
     /// a restart.
     fn memberships(&self) -> Result<Vec<(TenantId, GroupName, Arc<Snapshot>)>, StoreError>;
@@ -172,6 +182,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// What happened, newest first, as far back as the history is kept.
     fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, StoreError>;
+
+    /// All tenants, by number.
+    fn tenants(&self) -> Result<Vec<(TenantId, TenantName)>, StoreError>;
 
     /// The identity of the tenant, made with it and kept for good: Kafka's cluster id.
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError>;

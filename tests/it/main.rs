@@ -6,7 +6,10 @@
 
 mod support;
 
+mod admin;
 mod api_versions;
+mod cli;
+mod cli_seeing;
 mod delete_groups;
 mod describe_cluster;
 mod describe_groups;

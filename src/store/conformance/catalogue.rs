@@ -201,6 +201,11 @@ fn what_expires_stays_as_a_floor<H: Home>(mut home: H) {
     drop(store);
     let store = open(&mut home);
     assert_eq!(fetched(&store, t, "g", "s", 0), None, "the value is gone");
+    let floor = |store: &dyn Store, at, partition| store.floor(t, "g", at, partition).expect("it reads");
+    assert_eq!(
+        [floor(&store, "s", 0), floor(&store, "u", 0), floor(&store, "s", 9)],
+        [Some(100), Some(5), None]
+    );
     assert_eq!(store.group(t, "g").expect("it reads").map(|all| all.len()), Some(1));
     assert_eq!(store.slowest(t, "s", 0).expect("it reads"), None);
     let back = verdicts(&store, commit(t, "g", vec![item("s", 0, 99), item("s", 0, -1), item("s", 1, 49)]));
@@ -287,7 +292,7 @@ fn the_journal_tells_of_streams_and_expiry<H: Home>(mut home: H) {
     let store = open(&mut home);
     let told = |group_name: Option<&str>, place: Option<(&str, i32)>| -> Vec<String> {
         let place = place.map(|(s, p)| (stream(s), p));
-        let query = HistoryQuery { tenant: t, group: group_name.map(group), place, limit: 100 };
+        let query = HistoryQuery { group: group_name.map(group), place, ..HistoryQuery::newest(t, 100) };
         let events = store.history(&query).expect("it reads");
         let tell = |event: &EventKind| match event {
             EventKind::Committed { to, .. } => format!("to {to}"),

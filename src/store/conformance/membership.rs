@@ -139,6 +139,6 @@ fn members_are_no_history<H: Home>(mut home: H) {
     store.close().expect("it closes");
     drop(store);
     let store = open(&mut home);
-    let query = HistoryQuery { tenant: t, group: None, place: None, limit: 10 };
+    let query = HistoryQuery::newest(t, 10);
     assert_eq!(store.history(&query).expect("it reads").len(), 1);
 }

@@ -110,6 +110,22 @@ impl Store for MemoryStore {
         Ok(self.groups(tenant)?.iter().any(|name| name.as_str() == group))
     }
 
+    fn floor(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        stream: &str,
+        partition: Partition,
+    ) -> Result<Option<i64>, StoreError> {
+        let state = self.open()?;
+        let of_group = |((t, g), _): &(&(TenantId, GroupName), &Group)| *t == tenant && g.as_str() == group;
+        let held = state.groups.iter().find(of_group).map(|(_, group)| group);
+        let at =
+            |((s, p), _): &(&(StreamName, Partition), &Position)| s.as_str() == stream && *p == partition;
+        let found = held.and_then(|group| group.positions.iter().chain(&group.floors).find(at));
+        Ok(found.map(|(_, position)| position.committed.offset))
+    }
+
     fn memberships(&self) -> Result<Vec<(TenantId, GroupName, Arc<Snapshot>)>, StoreError> {
         let state = self.open()?;
         let of = |((tenant, name), group): (&(TenantId, GroupName), &Group)| {
@@ -193,10 +209,16 @@ impl Store for MemoryStore {
                 event.stream.as_ref().is_none_or(|s| s == stream)
                     && event.partition.is_none_or(|p| p == *partition)
             });
-            group && place
+            group && place && query.kinds.include(&event.what) && event.sequence > query.after
         };
         let newest_first = state.events.iter().rev().filter(|(t, event)| *t == query.tenant && asked(event));
         Ok(newest_first.map(|(_, event)| event.clone()).take(query.limit).collect())
+    }
+
+    fn tenants(&self) -> Result<Vec<(TenantId, TenantName)>, StoreError> {
+        let state = self.open()?;
+        let named = |(index, name): (usize, &TenantName)| (TenantId(index as u64), name.clone());
+        Ok(state.tenants.iter().enumerate().map(named).collect())
     }
 
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError> {

@@ -20,7 +20,7 @@ use super::options::Options;
 use super::refusals::Refusals;
 use super::table::{Group, Stream, Table};
 use crate::model::group::Snapshot;
-use crate::model::names::{GroupName, Partition, StreamName, TenantId};
+use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Committed;
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 use crate::store::{Store, StoreError, Wanted};
@@ -330,6 +330,16 @@ impl Store for RedbStore {
         Ok(self.shared.table()?.group(tenant, group).is_some_and(Group::is_visible))
     }
 
+    fn floor(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        stream: &str,
+        partition: Partition,
+    ) -> Result<Option<i64>, StoreError> {
+        Ok(self.shared.table()?.floor_at(tenant, group, stream, partition))
+    }
+
     fn memberships(&self) -> Result<Vec<(TenantId, GroupName, Arc<Snapshot>)>, StoreError> {
         Ok(self.shared.table()?.memberships())
     }
@@ -377,9 +387,12 @@ impl Store for RedbStore {
     }
 
     fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, StoreError> {
-        let walk = Walk::new(query, &*self.shared.table()?);
-        let files = self.shared.files()?;
+        let (walk, files) = (Walk::new(query, &*self.shared.table()?), self.shared.files()?);
         walk.read(&files.journal, &files.table).map_err(|e| self.io("reading the history", e))
+    }
+
+    fn tenants(&self) -> Result<Vec<(TenantId, TenantName)>, StoreError> {
+        Ok(self.shared.table()?.tenant_names())
     }
 
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError> {

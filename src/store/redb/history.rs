@@ -59,6 +59,9 @@ impl<'a> Walk<'a> {
                     return Ok(self.events);
                 }
                 let (number, row) = entry.map_err(|e| e.to_string())?;
+                if number.value() <= self.query.after {
+                    return Ok(self.events);
+                }
                 if number.value() < oldest_read {
                     oldest_read = number.value();
                     self.row(number.value(), open_row(number.value(), row.value())?);
@@ -96,7 +99,8 @@ impl<'a> Walk<'a> {
                 }
                 self.groups.insert(no, name.clone());
                 let place = Place { group: Some(name), stream: None, partition: None };
-                return Some((actor, place, EventKind::GroupDeleted { positions }));
+                let what = EventKind::GroupDeleted { positions };
+                return self.query.kinds.include(&what).then_some((actor, place, what));
             }
             Record::StreamCreated { tenant, name, actor, partitions, .. } => {
                 return self.of_stream(tenant, name, actor, EventKind::StreamCreated { partitions });
@@ -122,6 +126,9 @@ impl<'a> Walk<'a> {
             Record::OffsetDeleted { key, actor, from } => (actor, key, EventKind::OffsetDeleted { from }),
             Record::Expired { key, actor, from } => (actor, key, EventKind::Expired { from }),
         };
+        if !self.query.kinds.include(&what) {
+            return None;
+        }
         let group = self.groups.get(&group)?.clone();
         let stream = self.streams.get(&stream)?.clone();
         let asked = self.query.place.as_ref().is_none_or(|(s, p)| *s == stream && *p == partition);
@@ -142,6 +149,7 @@ impl<'a> Walk<'a> {
             None => self.query.group.is_none(),
         };
         let place = Place { group: None, stream: Some(name), partition: None };
+        let asked = asked && self.query.kinds.include(&what);
         (tenant == self.query.tenant && asked).then_some((actor, place, what))
     }
 }

@@ -25,4 +25,5 @@ mod table;
 pub mod crash;
 
 pub use engine::RedbStore;
+pub use open::is_store;
 pub use options::{Ids, Options};

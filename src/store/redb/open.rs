@@ -4,7 +4,7 @@
 
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableError};
@@ -69,6 +69,11 @@ fn open_files(disk: &dyn Disk, options: &OpenOptions<'_>) -> Result<Opened, Stor
     let next = held.as_ref().map_or(folded.through, |held| *held.end()) + 1;
     let journal = Journal::new(Arc::new(journal_db), options.two_phase_journal, held, next);
     Ok(Opened { journal, table_db: Arc::new(table_db), table, dirty, folded_through: folded.through })
+}
+
+/// Whether there is a store in a directory: opening would make none.
+pub fn is_store(dir: &Path) -> bool {
+    dir.join(IDENTITY_FILE).is_file()
 }
 
 struct Place<'a>(&'a dyn Disk);

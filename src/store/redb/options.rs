@@ -22,8 +22,7 @@ pub struct Options {
     pub history_bytes: u64,
     /// History kept, in milliseconds.
     pub history_age_ms: i64,
-    /// Sync the journal twice per group commit (redb's two-phase commit), against an attacker who can both choose what
-    /// is stored and crash the machine in the middle of a sync. Costs a second sync.
+    /// Sync the journal twice per group commit: redb's two-phase commit (ARCHITECTURE.md, "One sync or two").
     pub two_phase_journal: bool,
     /// Fold on a thread of its own. Without, the writer folds: for tests that own every step.
     pub fold_in_background: bool,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::record::StreamNo;
 use super::table::{Group, Stream, Table};
 use crate::model::group::Snapshot;
-use crate::model::names::{GroupName, Partition, TenantId};
+use crate::model::names::{GroupName, Partition, TenantId, TenantName};
 use crate::model::offset::{Committed, Position};
 use crate::model::op::{GroupOffset, StalePage, StreamInfo};
 use crate::store::{STALE_PAGE, Wanted};
@@ -66,11 +66,26 @@ impl Table {
         page
     }
 
+    pub(super) fn floor_at(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        stream: &str,
+        partition: Partition,
+    ) -> Option<i64> {
+        let key = (self.group_no(tenant, group)?, self.stream_no(tenant, stream)?, partition);
+        self.position(key).or_else(|| self.floor(key)).map(|position| position.committed.offset)
+    }
+
     pub(super) fn memberships(&self) -> Vec<(TenantId, GroupName, Arc<Snapshot>)> {
         let of = |group: &Group| Some((group.tenant, group.name.clone(), group.membership.clone()?));
         let mut all: Vec<_> = self.groups.values().filter_map(of).collect();
         all.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         all
+    }
+
+    pub(super) fn tenant_names(&self) -> Vec<(TenantId, TenantName)> {
+        self.tenants.iter().map(|(id, tenant)| (*id, tenant.name.clone())).collect()
     }
 
     pub(super) fn slowest(
