@@ -230,6 +230,39 @@ fn what_is_not_a_kafka_server_is_told_apart() {
     offsetd(&arguments).fails(1, &["did not answer ApiVersions within 200 ms", "hint:"]);
 }
 
+/// KIP-511: a server that does not know the version asked in says which it knows, in version 0; one from before says nothing.
+#[test]
+fn older_servers_are_asked_again_in_a_version_that_they_know() {
+    use std::io::{Read as _, Write as _};
+    // What it says of ApiVersions with code 35, and the version that it must then be asked in.
+    for (told, version) in [(&[0, 18, 0, 0, 0, 2][..], 2_u8), (&[], 0), (&[0, 18, 0, 0, 0, 9], 4)] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").must("listen");
+        let address = listener.local_addr().must("know the address").to_string();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().must("be connected to");
+            let mut asked = || -> Vec<u8> {
+                let mut size = [0; 4];
+                stream.read_exact(&mut size).must("read a size");
+                let mut request = vec![0; u32::from_be_bytes(size) as usize];
+                stream.read_exact(&mut request).must("read a request");
+                let body: Vec<u8> = match request[3] {
+                    4 if request[7] == 1 => [&[0, 35, 0, 0, 0, (told.len() / 6) as u8], told].concat(),
+                    // One API; in 4, compact and with tagged fields.
+                    4 => vec![0, 0, 2, 0, 18, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0],
+                    0 => vec![0, 0, 0, 0, 0, 1, 0, 18, 0, 0, 0, 0],
+                    _ => vec![0, 0, 0, 0, 0, 1, 0, 18, 0, 0, 0, 2, 0, 0, 0, 0],
+                };
+                let size = (body.len() as u32 + 4).to_be_bytes();
+                stream.write_all(&[&size, &request[4..8], &*body].concat()).must("answer");
+                request
+            };
+            [asked(), asked()].map(|request| (request[1], request[3]))
+        });
+        offsetd(&["streams", "list", "--bootstrap-server", &address]).fails(1, &["does not serve Metadata"]);
+        assert_eq!(server.join().must("hear what it was asked"), [(18, 4), (18, version)]);
+    }
+}
+
 #[test]
 fn usage_exits_2() {
     for (arguments, word) in [
