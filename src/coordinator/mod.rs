@@ -3,6 +3,8 @@
 
 pub mod guard;
 pub mod quota;
+mod seen;
+pub mod space;
 
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StreamInfo};
 use crate::model::refusal::Refusal;
 use crate::store::{Limits, StoreError, Wanted};
 use guard::GuardPolicy;
+use space::Space;
 
 /// Partitions whose commits may be under way at once, over all connections. Not above the committer's own bound, which
 /// counts commits, so that submitting never blocks a thread of the runtime.
@@ -34,6 +37,8 @@ pub struct Coordinator {
     pub metrics: Arc<Metrics>,
     /// Longest commit metadata, in UTF-16 units.
     pub max_metadata_units: usize,
+    /// Whether there is enough free space to store more.
+    pub space: Space,
     limits: Limits,
     in_flight: Arc<Semaphore>,
     failed: watch::Sender<Option<Arc<StoreError>>>,
@@ -74,6 +79,7 @@ impl Coordinator {
             guard: GuardPolicy::new(config),
             metrics,
             max_metadata_units: config.streams.max_metadata_units,
+            space: Space::new(config.store.min_free_bytes),
             limits: config.store_options().limits,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT as usize)),
             failed: watch::Sender::new(None),
@@ -90,13 +96,16 @@ impl Coordinator {
         self.limits.partition_in_range(partition)
     }
 
-    /// Admits a commit by generation and member, before any partition is looked at.
+    /// Admits a commit by free space, generation and member, before any partition is looked at.
     pub fn admit(
         &self,
         tenant: TenantId,
         group: &str,
         generation: i32,
     ) -> Result<Result<(), Refusal>, StoreError> {
+        if let Err(refusal) = self.space.admit() {
+            return Ok(Err(refusal));
+        }
         // A simple consumer is let in whatever the group is; do not look it up.
         let exists = generation >= 0 && self.checked(self.offsets.store().group_exists(tenant, group))?;
         Ok(fence::admit(exists, generation))
@@ -214,6 +223,9 @@ impl Coordinator {
         if !create {
             return Ok(Err(Refusal::UnknownStream));
         }
+        if let Err(refusal) = self.space.admit() {
+            return Ok(Err(refusal));
+        }
         match self.submit_stream(tenant, stream).await.answer().await? {
             Outcome::Stream(result) => Ok(result),
             other => unreachable!("a stream is answered by {other:?}"),
@@ -229,6 +241,9 @@ impl Coordinator {
     /// told by [`stream`](Self::stream).
     pub async fn create_streams(&self, tenant: TenantId, names: impl Iterator<Item = &str>) {
         let missing = |name: &&str| matches!(self.offsets.store().stream(tenant, name), Ok(None));
+        if self.space.admit().is_err() {
+            return;
+        }
         let mut tickets = Vec::new();
         for stream in names.filter(missing).filter_map(|name| StreamName::new(name).ok()) {
             tickets.push(self.submit_stream(tenant, stream).await);

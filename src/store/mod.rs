@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::model::names::{GroupName, Partition, StreamName, TenantId};
+use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Committed;
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
 use crate::model::refusal::Refusal;
@@ -68,6 +68,43 @@ pub struct Wanted<'a> {
     pub stream: &'a str,
     /// Its partitions.
     pub partitions: &'a [Partition],
+}
+
+/// What a store holds, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Each tenant, in the order of their numbers.
+    pub tenants: Vec<TenantStats>,
+    /// Journal rows that the next opening would replay; 0 for an engine without a journal.
+    pub tail_rows: u64,
+    /// Bytes of these rows.
+    pub tail_bytes: u64,
+    /// The engine's files, if it has any.
+    pub files: Vec<FileStats>,
+}
+
+/// What one tenant has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantStats {
+    /// Its name.
+    pub name: TenantName,
+    /// Its groups.
+    pub groups: u64,
+    /// Its streams.
+    pub streams: u64,
+    /// The partitions of all its streams.
+    pub partitions: u64,
+    /// The committed positions of all its groups.
+    pub positions: u64,
+}
+
+/// A file of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStats {
+    /// Its name.
+    pub name: &'static str,
+    /// Its size, in bytes.
+    pub bytes: u64,
 }
 
 /// A durable home of positions.
@@ -143,6 +180,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The identity of the tenant, made with it and kept for good: Kafka's cluster id.
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError>;
+
+    /// What the store holds, and how far its work has come. Cheap, and waits for no sync: for metrics.
+    fn stats(&self) -> Result<StoreStats, StoreError>;
 
     /// Makes the next opening quick, then lets go of all files. Every later call answers `Closed`.
     fn close(&self) -> Result<(), StoreError>;

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod admin;
 mod api_versions;
 mod delete_groups;
 mod describe_cluster;
@@ -18,6 +19,7 @@ mod limits;
 mod list_groups;
 mod list_offsets;
 mod metadata;
+mod metrics;
 mod names;
 mod offset_commit;
 mod offset_delete;
@@ -25,5 +27,6 @@ mod offset_fetch;
 mod pipelining;
 mod serve;
 mod shell;
+mod space;
 mod syncs;
 mod tenants;

@@ -6,7 +6,7 @@ use offsetd::store::conformance::{Home, run};
 use offsetd::store::memory::MemoryStore;
 use offsetd::store::redb::crash::CrashDisk;
 use offsetd::store::redb::{Options, RedbStore};
-use offsetd::store::{Limits, Store, StoreError, Wanted};
+use offsetd::store::{Limits, Store, StoreError, StoreStats, Wanted};
 
 struct Directory(tempfile::TempDir, Options);
 
@@ -109,6 +109,7 @@ forward! {
     baseline(tenant: TenantId, group: &str, stream: &StreamName, partition: i32) -> Option<u64>;
     history(query: &HistoryQuery) -> Vec<Event>;
     tenant_id_bytes(tenant: TenantId) -> Option<[u8; 16]>;
+    stats() -> StoreStats;
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! walk then holds the engine against the oracle of [`super::memory`], operation by operation, reopening it now and
 //! then.
 
+mod counts;
 mod walk;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub fn run<H: Home>(mut home: impl FnMut() -> H) {
     an_unknown_tenant_is_refused_and_harms_nothing(home());
     numbers_of_the_deleted_are_not_used_again(home());
     a_closed_store_says_so(home());
+    counts::what_is_there_is_counted(home());
     for seed in 0..8 {
         walk::beside_the_oracle(home(), seed);
     }

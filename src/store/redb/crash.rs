@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 
 use super::disk::Disk;
-use super::engine::{Options, RedbStore};
+use super::engine::RedbStore;
+use super::options::Options;
 use crate::store::StoreError;
 
 /// Bytes a disk writes as a whole: a torn write stops at a multiple of it.
@@ -260,6 +261,11 @@ impl Disk for CrashDisk {
     fn exists(&self, name: &str) -> io::Result<bool> {
         let world = self.lock();
         Ok(world.small.contains_key(name) || world.files.contains_key(name))
+    }
+
+    fn size(&self, name: &str) -> io::Result<u64> {
+        let file = self.lock().files.get(name).map(|file| file.seen.len() as u64);
+        file.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn open(&self, builder: &Builder, name: &str) -> Result<Database, DatabaseError> {

@@ -1,13 +1,12 @@
 //! The engine itself: one writer, many readers, a fold in the background.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use redb::Database;
 
@@ -17,59 +16,14 @@ use super::fold::{Dirty, Retention, Slice, fold};
 use super::history::Walk;
 use super::journal::Journal;
 use super::open::{OpenOptions, open};
+use super::options::{Options, Work};
 use super::refusals::Refusals;
+use super::stats::Progress;
 use super::table::{Stream, Table};
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::Committed;
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
-use crate::store::{Limits, Store, StoreError, Wanted};
-
-/// Makes store and topic ids; random in production, counted in tests.
-pub type Ids = Arc<dyn Fn() -> [u8; 16] + Send + Sync>;
-
-/// How a store is kept.
-#[derive(Clone)]
-pub struct Options {
-    /// What tenants and streams may grow to.
-    pub limits: Limits,
-    /// Journal bytes that are folded into the table at a time. The journal may grow to four times this; then commits
-    /// wait for the fold.
-    pub fold_bytes: u64,
-    /// Memory for pages of the table file, in bytes.
-    pub table_cache_bytes: usize,
-    /// History kept, in bytes.
-    pub history_bytes: u64,
-    /// History kept, in milliseconds.
-    pub history_age_ms: i64,
-    /// Sync the journal twice per group commit (redb's two-phase commit), against an attacker who can both choose what
-    /// is stored and crash the machine in the middle of a sync. Costs a second sync.
-    pub two_phase_journal: bool,
-    /// Fold on a thread of its own. Without, the writer folds: for tests that own every step.
-    pub fold_in_background: bool,
-    /// Where ids come from.
-    pub ids: Ids,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            fold_bytes: 4 << 20,
-            table_cache_bytes: 64 << 20,
-            history_bytes: 256 << 20,
-            history_age_ms: 30 * 24 * 3_600_000,
-            two_phase_journal: false,
-            fold_in_background: true,
-            ids: Arc::new(|| *uuid::Uuid::new_v4().as_bytes()),
-        }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("limits", &self.limits).finish_non_exhaustive()
-    }
-}
+use crate::store::{Store, StoreError, StoreStats, Wanted};
 
 /// The embedded store: redb files in a directory of its own.
 #[derive(Debug)]
@@ -86,8 +40,7 @@ struct Shared {
     table: RwLock<Table>,
     /// Why the store is closed, once it is.
     closed: OnceLock<String>,
-    /// The last journal row folded.
-    folded_through: AtomicU64,
+    progress: Progress,
     folds: Mutex<Folds>,
     fold_done: Condvar,
     files: RwLock<Option<Files>>,
@@ -122,7 +75,7 @@ struct Folder {
 impl RedbStore {
     /// Opens the store in `dir`, making directory and store if there is none.
     pub fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
-        let disk = Directory::at(dir).map_err(|e| StoreError::Io {
+        let disk = Directory::at(dir, options.watch.clone()).map_err(|e| StoreError::Io {
             path: dir.to_owned(),
             doing: "making the data directory",
             error: e.to_string(),
@@ -143,7 +96,7 @@ impl RedbStore {
         let shared = Arc::new(Shared {
             table: RwLock::new(opened.table),
             closed: OnceLock::new(),
-            folded_through: AtomicU64::new(opened.folded_through),
+            progress: Progress::new(opened.journal.last(), opened.folded_through, opened.dirty.bytes),
             folds: Mutex::default(),
             fold_done: Condvar::new(),
             files: RwLock::new(Some(files)),
@@ -209,9 +162,10 @@ impl RedbStore {
             return Ok(decided.outcomes);
         }
         let rows = writer.journal.encode(now_ms, &decided.actors, decided.records);
-        let folded = shared.folded_through.load(Ordering::Acquire);
+        let folded = shared.progress.folded();
         writer.journal.append(&rows, folded).map_err(|e| self.io("writing the journal", e))?;
         writer.dirty.bytes += rows.bytes as u64;
+        shared.progress.appended(writer.journal.last(), rows.bytes as u64);
         {
             let mut table = shared.table.write().map_err(|_| shared.closed_error())?;
             for record in rows.records {
@@ -291,8 +245,12 @@ impl Shared {
     fn fold_now(&self, slice: &Slice, now_ms: i64) -> Result<(), String> {
         let files = self.files().map_err(|e| e.to_string())?;
         let retention = Retention { bytes: self.options.history_bytes, age_ms: self.options.history_age_ms };
+        let began = Instant::now();
         fold(&files.journal, &files.table, slice, retention, now_ms).map_err(|e| e.to_string())?;
-        self.folded_through.store(slice.through, Ordering::Release);
+        self.progress.folded_to(slice.through, slice.bytes);
+        if let Some(watch) = &self.options.watch {
+            watch(Work::Folded { took: began.elapsed() });
+        }
         Ok(())
     }
 }
@@ -410,6 +368,11 @@ impl Store for RedbStore {
 
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError> {
         Ok(self.shared.table()?.tenants.get(&tenant).map(|t| t.identity))
+    }
+
+    fn stats(&self) -> Result<StoreStats, StoreError> {
+        let tenants = self.shared.table()?.stats();
+        self.shared.progress.stats(tenants, &*self.disk).map_err(|e| self.io("looking at the files", e))
     }
 
     fn close(&self) -> Result<(), StoreError> {

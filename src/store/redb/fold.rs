@@ -72,6 +72,7 @@ impl Dirty {
             through,
             next: table.next,
             counts: table.counts(),
+            bytes: self.bytes,
             tenants: tenants.collect(),
             groups: groups.collect(),
             streams: streams.collect(),
@@ -86,6 +87,8 @@ impl Dirty {
 #[derive(Debug)]
 pub(super) struct Slice {
     pub(super) through: u64,
+    /// Journal bytes that it comes from.
+    pub(super) bytes: u64,
     next: NextNumbers,
     counts: Counts,
     tenants: Vec<(u64, TenantRow)>,

@@ -13,13 +13,16 @@ mod fold;
 mod history;
 mod journal;
 mod open;
+mod options;
 mod read;
 mod record;
 mod refusals;
 mod schema;
+mod stats;
 mod table;
 
 #[cfg(feature = "testing")]
 pub mod crash;
 
-pub use engine::{Ids, Options, RedbStore};
+pub use engine::RedbStore;
+pub use options::{Ids, Options, Watch, Work};

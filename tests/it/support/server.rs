@@ -39,13 +39,15 @@ pub struct Home {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     listen: Option<String>,
+    admin: &'static str,
 }
 
 impl Home {
     pub fn new() -> Self {
         let root =
             tempfile::Builder::new().prefix("offsetd-it-").tempdir().must("make a temporary directory");
-        Self { root, arguments: Vec::new(), environment: Vec::new(), listen: Some("127.0.0.1:0".to_owned()) }
+        let listen = Some("127.0.0.1:0".to_owned());
+        Self { root, arguments: Vec::new(), environment: Vec::new(), listen, admin: "none" }
     }
 
     /// A TOML config file, given to every start from now on.
@@ -72,6 +74,12 @@ impl Home {
         self
     }
 
+    /// With an admin listener, which the other homes have not.
+    pub fn with_admin(mut self) -> Self {
+        self.admin = "127.0.0.1:0";
+        self
+    }
+
     pub fn data(&self) -> PathBuf {
         self.root.path().join("data")
     }
@@ -91,7 +99,7 @@ impl Home {
         if let Some(listen) = listen {
             command.args(["--listen", listen]);
         }
-        command.args(["--admin-listen", "none", "--data-dir"]).arg(self.data()).args(&self.arguments);
+        command.args(["--admin-listen", self.admin, "--data-dir"]).arg(self.data()).args(&self.arguments);
         command.envs(self.environment.iter().cloned());
         command
     }
@@ -189,6 +197,11 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         *self.addresses().first().must("find a listener")
+    }
+
+    /// The address of its admin listener.
+    pub fn admin(&self) -> SocketAddr {
+        self.said("admin").parse().must("parse admin=")
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,0 +1,78 @@
+//! How a store is kept, and who is told of its work.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::store::Limits;
+
+/// Makes store and topic ids; random in production, counted in tests.
+pub type Ids = Arc<dyn Fn() -> [u8; 16] + Send + Sync>;
+
+/// Is told of the engine's work.
+pub type Watch = Arc<dyn Fn(Work) + Send + Sync>;
+
+/// Work of the engine that takes time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Work {
+    /// A file was synced to stable storage.
+    Synced {
+        /// Its name.
+        file: &'static str,
+        /// The sync alone.
+        took: Duration,
+    },
+    /// A part of the journal was folded into the table.
+    Folded {
+        /// The whole fold, its syncs included.
+        took: Duration,
+    },
+}
+
+/// How a store is kept.
+#[derive(Clone)]
+pub struct Options {
+    /// What tenants and streams may grow to.
+    pub limits: Limits,
+    /// Journal bytes that are folded into the table at a time. The journal may grow to four times this; then commits
+    /// wait for the fold.
+    pub fold_bytes: u64,
+    /// Memory for pages of the table file, in bytes.
+    pub table_cache_bytes: usize,
+    /// History kept, in bytes.
+    pub history_bytes: u64,
+    /// History kept, in milliseconds.
+    pub history_age_ms: i64,
+    /// Sync the journal twice per group commit (redb's two-phase commit), against an attacker who can both choose what
+    /// is stored and crash the machine in the middle of a sync. Costs a second sync.
+    pub two_phase_journal: bool,
+    /// Fold on a thread of its own. Without, the writer folds: for tests that own every step.
+    pub fold_in_background: bool,
+    /// Where ids come from.
+    pub ids: Ids,
+    /// Told of every sync and every fold, on the thread that did it: it must not block.
+    pub watch: Option<Watch>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            fold_bytes: 4 << 20,
+            table_cache_bytes: 64 << 20,
+            history_bytes: 256 << 20,
+            history_age_ms: 30 * 24 * 3_600_000,
+            two_phase_journal: false,
+            fold_in_background: true,
+            ids: Arc::new(|| *uuid::Uuid::new_v4().as_bytes()),
+            watch: None,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
