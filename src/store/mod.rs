@@ -199,7 +199,7 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// Part of the store is missing. Opening it as new would lose offsets, so it is not done.
-    #[error("{dir} is not a whole store: {what}. Restore it from a backup; nothing was changed")]
+    #[error("{dir} is not a whole store: {what}. It was not opened; restore it from a backup")]
     Incomplete {
         /// The data directory.
         dir: PathBuf,
@@ -217,7 +217,7 @@ pub enum StoreError {
         known: u32,
     },
     /// A row or a file that does not check out. No row is ever skipped.
-    #[error("{path}: {what}. Nothing was changed; restore this store from a backup")]
+    #[error("{path}: {what}. The store was not opened; restore it from a backup")]
     Corrupt {
         /// The file.
         path: PathBuf,

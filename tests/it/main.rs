@@ -8,10 +8,12 @@ mod support;
 
 mod admin;
 mod api_versions;
+mod damage;
 mod delete_groups;
 mod describe_cluster;
 mod describe_groups;
 mod durability;
+mod failure;
 mod find_coordinator;
 mod guard;
 mod hostile;
