@@ -102,7 +102,9 @@ fn a_full_disk_without_a_watermark_ends_the_server_and_loses_nothing() {
     let Some(disk) = Tmpfs::at("space", &home.data(), 16) else { return };
     let server = started(&home, &disk);
     let mut client = Client::connect(server.address());
-    client.commit("g0", AT, 1).ok();
+    for n in 0..100 {
+        client.commit("g0", ("orders", n), 1).ok();
+    }
     disk.fill();
 
     // New groups with long metadata, until the journal has to grow.
@@ -130,10 +132,12 @@ fn a_full_disk_without_a_watermark_ends_the_server_and_loses_nothing() {
     disk.drop_ballast();
     let server = started(&home, &disk);
     let mut client = Client::connect(server.address());
-    client.fetch("g0", AT).is(1);
+    for n in 0..100 {
+        client.fetch("g0", ("orders", n)).is(1);
+    }
     for n in 1..=acknowledged {
         client.fetch(&format!("g{n}"), AT).is(offset(1).metadata(metadata.clone()));
     }
     client.commit("g0", AT, 2).ok();
-    println!("{acknowledged} commits were acknowledged on a full disk, and are there");
+    println!("100 commits, and {acknowledged} on a disk that was full already, are there");
 }
