@@ -88,6 +88,35 @@ fn a_failed_sync_is_14_for_all_then_exit_1_and_nothing_acknowledged_is_lost() {
     world.commit("g", AT, 18).ok();
 }
 
+/// The journal's syncs go well, the table's do not: commits are acknowledged, and then nobody asks for anything.
+#[test]
+fn a_failed_fold_ends_the_server_though_nobody_asks_and_loses_nothing() {
+    let mut world = World::configured("[store]\nfold_bytes = 65536\n");
+    world.commit("g", AT, 1).ok();
+    let server = world.take_server();
+    let mut client = Client::connect(server.address());
+    let table = world.home.data().join("offsets.redb").display().to_string();
+    let faults = ["-P", &table, "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO"];
+    let trace = world.home.root().join("trace");
+    let Some(mut strace) = strace::attach("failure", server.pid(), &faults, &trace) else { return };
+    let mut ask = commit_of("g");
+    for partition in 0..40 {
+        ask = ask.put(("orders", partition), offset(5).metadata("m".repeat(4_000)));
+    }
+    let began = Instant::now();
+    assert!(client.commit_ask(9, &ask).codes().iter().all(|code| *code == NONE));
+    drop(client);
+    let stopped = server.wait();
+    assert!(began.elapsed() < AT_THE_LATEST, "it took {:?}", began.elapsed());
+    drop(strace.wait());
+    ended_for(&stopped, "folding: ");
+
+    world.start();
+    for partition in 0..40 {
+        world.fetch("g", ("orders", partition)).is(offset(5).metadata("m".repeat(4_000)));
+    }
+}
+
 /// A file that may not grow any more: what a quota, or a limit of the process, does.
 #[cfg(unix)]
 #[test]
