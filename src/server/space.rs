@@ -52,7 +52,7 @@ async fn look(coordinator: &Coordinator, dir: &Path, complained: &mut bool) {
             free_bytes,
             min_free_bytes,
             enough_bytes,
-            "too little free space: commits are answered with 14 until there is enough; fetches and deletions go on"
+            "too little free space (store.min_free_bytes): commits are answered with 14 until there is enough; fetches and deletions go on"
         ),
         Some(Turn::Enough) => {
             tracing::warn!(dir = %dir.display(), free_bytes, enough_bytes, "enough free space again: commits go on");

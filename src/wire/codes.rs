@@ -44,10 +44,11 @@ pub const MISMATCHED_ENDPOINT_TYPE: Code = 114;
 /// No such type of endpoint.
 pub const UNSUPPORTED_ENDPOINT_TYPE: Code = 115;
 
-/// The store has failed or is closed: every store API answers this, and clients wait and retry.
+/// The store has failed or is closed: every store API answers this. It is retriable: kafka-python waits and
+/// tries again by itself, librdkafka a few times, then the application is told.
 pub const STORE_UNAVAILABLE: Code = COORDINATOR_LOAD_IN_PROGRESS;
 
-/// Commits put off for want of free space: clients wait and retry, and those that wait go on when there is space again.
+/// Commits put off for want of free space: those that are tried again go through once there is some.
 pub const NO_SPACE: Code = COORDINATOR_LOAD_IN_PROGRESS;
 
 /// The code of a refused partition of an OffsetCommit of this version.
