@@ -1,49 +1,71 @@
-//! The admin listener: health for a supervisor, metrics for Prometheus, and JSON for an operator's questions, over HTTP/1.
+//! The admin listener: health for a supervisor, metrics for Prometheus, and JSON for an operator's questions, over
+//! HTTP/1. A connection is one request, and over in bounded time; so many at once, others wait.
 
+mod limits;
 mod seeing;
 pub mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use crate::config::ServerConfig;
 use crate::coordinator::{Coordinator, Failure};
-use crate::metrics::Metrics;
+use limits::Limited;
+use seeing::Turns;
 
-pub use seeing::Turns;
+/// Threads that read metrics at a time; while a disk hangs, they do.
+const READERS: usize = 4;
 
 /// What the admin listener can see.
 #[derive(Debug, Clone)]
 pub struct State {
-    /// The server's metrics.
-    pub metrics: Arc<Metrics>,
-    /// Who knows what happened.
+    /// Whose metrics.
     pub coordinator: Arc<Coordinator>,
-    /// Who may read the history now.
-    pub turns: Turns,
     /// True once the server is stopping.
     pub draining: watch::Receiver<bool>,
     /// Why the store has failed, once it has.
     pub failed: Failure,
+    /// Who may read the history now.
+    turns: Turns,
+    reading: Arc<Semaphore>,
+}
+
+impl State {
+    /// Of one server.
+    pub fn new(coordinator: Arc<Coordinator>, draining: watch::Receiver<bool>, failed: Failure) -> Self {
+        let reading = Arc::new(Semaphore::new(READERS));
+        Self { coordinator, draining, failed, turns: Turns::default(), reading }
+    }
 }
 
 /// Serves until it is dropped.
-pub async fn serve(listener: TcpListener, state: State) {
+pub async fn serve(listener: TcpListener, state: State, config: &ServerConfig) {
+    let timeout = Duration::from_millis(config.admin_timeout_ms);
+    let listener = Limited::new(listener, config.max_admin_connections, timeout);
     let router = Router::new()
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/refusals", get(seeing::refusals))
         .route("/v1/why", get(seeing::why))
+        .layer(axum::middleware::map_response(closing))
         .with_state(state);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the admin listener has ended");
     }
+}
+
+/// A connection that stays open between requests would hold a place that others may need.
+async fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 async fn ready(axum::extract::State(state): axum::extract::State<State>) -> impl IntoResponse {
@@ -59,5 +81,14 @@ async fn ready(axum::extract::State(state): axum::extract::State<State>) -> impl
 
 async fn metrics(axum::extract::State(state): axum::extract::State<State>) -> impl IntoResponse {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], state.metrics.text())
+    // It looks at files: a disk that hangs must not hold up a thread of the runtime.
+    let permit = state.reading.clone().acquire_owned().await;
+    let read = move || {
+        let text = state.coordinator.metrics_text();
+        drop(permit);
+        text
+    };
+    let text = tokio::task::spawn_blocking(read).await;
+    let text = text.map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be read\n"));
+    text.map(|text| ([(header::CONTENT_TYPE, OPEN_METRICS)], text))
 }

@@ -28,7 +28,7 @@ const DEFAULT_TENANT: &str = "default";
 
 /// Takes turns at the history.
 #[derive(Debug, Clone)]
-pub struct Turns(Arc<Semaphore>);
+pub(super) struct Turns(Arc<Semaphore>);
 
 impl Default for Turns {
     fn default() -> Self {

@@ -11,6 +11,7 @@ mod api_versions;
 mod delete_groups;
 mod describe_cluster;
 mod describe_groups;
+mod errors;
 mod fetch;
 mod find_coordinator;
 mod list_groups;
@@ -34,11 +35,13 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Encodable, HeaderVersion, Message, Request as KafkaRequest, StrBytes};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::metrics::RequestLabels;
+use crate::metrics::{ApiMeter, Metrics};
 use crate::model::op::Actor;
+use crate::wire::codes;
 use crate::wire::guard::{self, Malformed, Shape};
 use crate::wire::header::{self, Flexible, Request};
 
+use errors::Codes;
 pub use offset_commit::PendingCommit;
 pub use peer::{LARGE_KIB, Peer, Room, Share};
 use peer::{cut, kib};
@@ -130,8 +133,9 @@ const fn api<R: KafkaRequest>(key: ApiKey, name: &'static str, (min, max): (i16,
 }
 
 impl Api {
-    fn find(key: i16) -> Option<&'static Api> {
-        APIS.iter().find(|api| api.key as i16 == key)
+    /// An API, and where it stands in the list.
+    fn find(key: i16) -> Option<(usize, &'static Api)> {
+        APIS.iter().enumerate().find(|(_, api)| api.key as i16 == key)
     }
 
     fn serves(&self, version: i16) -> bool {
@@ -143,12 +147,33 @@ impl Api {
     }
 }
 
+/// Counts of every API and version served, found once.
+#[derive(Debug)]
+pub struct Meters(Vec<Vec<Arc<ApiMeter>>>);
+
+impl Meters {
+    /// Those of these metrics.
+    pub fn new(metrics: &Metrics) -> Self {
+        // One more for what is not served: it is answered all the same.
+        let versions = |api: &Api| std::iter::once(api_versions::UNKNOWN).chain(api.min..=api.max);
+        let meters = |api: &Api| versions(api).map(|v| Arc::new(metrics.api(api.name, v))).collect();
+        Self(APIS.iter().map(meters).collect())
+    }
+
+    /// Of a version that is served, or of one that is not.
+    fn of(&self, index: usize, version: i16) -> Arc<ApiMeter> {
+        let place = usize::try_from(version - APIS[index].min).map_or(0, |place| place + 1);
+        self.0[index][place].clone()
+    }
+}
+
 /// A request's correlation id and version, and what it was: all that its answer needs to know of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Origin {
     api: &'static Api,
     version: i16,
     correlation_id: i32,
+    meter: Arc<ApiMeter>,
 }
 
 /// A request that is not malformed, ready to be handled.
@@ -217,6 +242,11 @@ pub enum Unanswerable {
 }
 
 impl Admitted {
+    /// Whose time it takes.
+    pub fn meter(&self) -> Arc<ApiMeter> {
+        self.origin.meter.clone()
+    }
+
     /// True for a commit of a simple consumer: it may be handled while earlier commits wait for their sync. Anything
     /// else must see what they did, and waits for them.
     pub fn may_share_a_sync(&self) -> bool {
@@ -229,7 +259,7 @@ impl Admitted {
 /// Takes a frame's header off and checks that its body is what it claims to be.
 pub fn admit(frame: BytesMut, room: &Room) -> Result<Admitted, Unanswerable> {
     let (key, version) = header::peek(&frame)?;
-    let api = Api::find(key).ok_or(Unanswerable::Unknown { key, version })?;
+    let (index, api) = Api::find(key).ok_or(Unanswerable::Unknown { key, version })?;
     if !api.serves(version) {
         if api.key != ApiKey::ApiVersions {
             return Err(Unanswerable::Unknown { key, version });
@@ -238,8 +268,9 @@ pub fn admit(frame: BytesMut, room: &Room) -> Result<Admitted, Unanswerable> {
         let flexible = if version >= 3 { Flexible::Yes } else { Flexible::No };
         let request = header::split(frame, flexible)?;
         let correlation_id = request.correlation_id;
+        let meter = room.meters.of(index, api_versions::UNKNOWN);
         return Ok(Admitted {
-            origin: Origin { api, version: api_versions::UNKNOWN, correlation_id },
+            origin: Origin { api, version: api_versions::UNKNOWN, correlation_id, meter },
             request,
         });
     }
@@ -248,7 +279,8 @@ pub fn admit(frame: BytesMut, room: &Room) -> Result<Admitted, Unanswerable> {
     guard::check(&mut request.body, api.shape, version, flexible, room.max_items_per_request)
         .map_err(|why| Unanswerable::Malformed { api: api.name, version, why: why.to_string() })?;
     let correlation_id = request.correlation_id;
-    Ok(Admitted { origin: Origin { api, version, correlation_id }, request })
+    let meter = room.meters.of(index, version);
+    Ok(Admitted { origin: Origin { api, version, correlation_id, meter }, request })
 }
 
 /// Handles a request. `actor` is the connection's last one: most clients never change.
@@ -259,8 +291,6 @@ pub async fn handle(
     actor: &mut Arc<Actor>,
 ) -> Result<Reply, Unanswerable> {
     let Admitted { origin, request } = admitted;
-    let labels = RequestLabels { api: origin.api.name, version: origin.version };
-    room.coordinator.metrics.requests.get_or_create(&labels).inc();
     // Answers that echo their request; the others know better what they will take.
     let echo = match origin.api.key {
         ApiKey::OffsetCommit | ApiKey::OffsetFetch | ApiKey::Metadata | ApiKey::ListGroups => None,
@@ -358,11 +388,11 @@ impl Origin {
         Unanswerable::Malformed { api: self.api.name, version: self.version, why: why.to_string() }
     }
 
-    fn encode<R: Encodable + HeaderVersion>(&self, body: &R) -> Result<Reply, Unanswerable> {
+    fn encode<R: Encodable + HeaderVersion + Codes>(&self, body: &R) -> Result<Reply, Unanswerable> {
         self.encode_with(self.version, body, None)
     }
 
-    fn encode_with<R: Encodable + HeaderVersion>(
+    fn encode_with<R: Encodable + HeaderVersion + Codes>(
         &self,
         version: i16,
         body: &R,
@@ -371,7 +401,7 @@ impl Origin {
         self.answer(version, body, memory).map(|(frame, memory)| Reply::Now(frame, memory))
     }
 
-    fn answer<R: Encodable + HeaderVersion>(
+    fn answer<R: Encodable + HeaderVersion + Codes>(
         &self,
         version: i16,
         body: &R,
@@ -386,7 +416,12 @@ impl Origin {
         Ok((frame, written))
     }
 
-    fn frame<R: Encodable + HeaderVersion>(&self, version: i16, body: &R) -> Result<BytesMut, Malformed> {
+    /// The answer's bytes. Counts it.
+    fn frame<R: Encodable + HeaderVersion + Codes>(
+        &self,
+        version: i16,
+        body: &R,
+    ) -> Result<BytesMut, Malformed> {
         const FAILED: Malformed = Malformed("a field does not fit its version");
         let header = ResponseHeader::default().with_correlation_id(self.correlation_id);
         let size = body.compute_size(version).map_err(|_| FAILED)?;
@@ -396,6 +431,7 @@ impl Origin {
         body.encode(&mut out, version).map_err(|_| FAILED)?;
         let size = i32::try_from(out.len() - 4).map_err(|_| Malformed("an answer over 2 GiB"))?;
         out[..4].copy_from_slice(&size.to_be_bytes());
+        self.meter.answered(&errors::errors_in(body), codes::name);
         Ok(out)
     }
 }

@@ -24,10 +24,10 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::{Origin, Peer, Reply, Room, Unanswerable, cut};
 use crate::config::RefusalCode;
+use crate::coordinator::Ticket;
 use crate::coordinator::quota::Quota;
-use crate::coordinator::{Coordinator, Ticket};
 use crate::embed::committer::Answer;
-use crate::metrics::CommitLabels;
+use crate::metrics::{CommitResult, TenantMeter};
 use crate::model::names::{GroupName, StreamName};
 use crate::model::offset::{Proposal, Regression};
 use crate::model::op::{Accepted, Actor, CommitItem, Outcome, Verdict};
@@ -58,7 +58,7 @@ pub struct PendingCommit {
     places: Vec<(usize, usize)>,
     ticket: Ticket,
     regression: RefusalCode,
-    coordinator: Arc<Coordinator>,
+    meter: Arc<TenantMeter>,
     log: Story,
 }
 
@@ -79,7 +79,7 @@ pub(super) async fn handle(
     peer: &Peer,
     actor: &mut Arc<Actor>,
 ) -> Result<Reply, Unanswerable> {
-    let coordinator = &room.coordinator;
+    let (coordinator, meter) = (&room.coordinator, &peer.share.meter);
     let regression = coordinator.guard.code(&peer.tenant_name);
     let code = |refusal: &Refusal| codes::of_commit(refusal, origin.version, regression);
     // A classic string has at most 32,767 bytes; a compact one could have more.
@@ -117,7 +117,7 @@ pub(super) async fn handle(
         topics.push(OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions));
     }
     if refused > 0 {
-        count(coordinator, "unknown_partition", refused);
+        meter.commits(CommitResult::UnknownPartition, refused);
     }
     let mut answer = OffsetCommitResponse::default().with_topics(topics);
     if items.is_empty() {
@@ -126,16 +126,12 @@ pub(super) async fn handle(
     let refused = match coordinator.admit(peer.tenant, group.as_str(), request.generation_id_or_member_epoch)
     {
         Ok(Ok(())) => None,
-        Ok(Err(refusal)) => Some(code(&refusal)),
-        Err(_) => Some(codes::STORE_UNAVAILABLE),
+        Ok(Err(refusal)) => Some((code(&refusal), result_of(&refusal))),
+        Err(_) => Some((codes::STORE_UNAVAILABLE, CommitResult::Failed)),
     };
-    if let Some(code) = refused {
+    if let Some((code, result)) = refused {
         places.iter().for_each(|place| put(&mut answer, *place, code));
-        count(
-            coordinator,
-            if code == codes::STORE_UNAVAILABLE { "failed" } else { "not_a_member" },
-            places.len(),
-        );
+        meter.commits(result, places.len());
         return origin.encode(&answer);
     }
     let limit = coordinator.max_metadata_units;
@@ -148,7 +144,7 @@ pub(super) async fn handle(
             }
             Err(refusal) => {
                 put(&mut answer, place, code(&refusal));
-                count(coordinator, "metadata_too_large", 1);
+                meter.commits(CommitResult::MetadataTooLarge, 1);
             }
         }
     }
@@ -159,8 +155,8 @@ pub(super) async fn handle(
     let ticket = coordinator.commit(peer.tenant, group.clone(), actor.clone(), kept).await;
     let lines = peer.share.refusal_lines.clone();
     let log = Story { tenant: peer.tenant_name.clone(), group, actor, lines };
-    let coordinator = coordinator.clone();
-    let pending = PendingCommit { origin, answer, places: kept_places, ticket, regression, coordinator, log };
+    let meter = meter.clone();
+    let pending = PendingCommit { origin, answer, places: kept_places, ticket, regression, meter, log };
     Ok(Reply::Later(Box::new(pending)))
 }
 
@@ -196,10 +192,6 @@ fn put(answer: &mut OffsetCommitResponse, (topic, partition): (usize, usize), co
     answer.topics[topic].partitions[partition].error_code = code;
 }
 
-fn count(coordinator: &Coordinator, result: &'static str, by: usize) {
-    coordinator.metrics.commits.get_or_create(&CommitLabels { result }).inc_by(by as u64);
-}
-
 impl PendingCommit {
     /// Waits for the sync; then the frame.
     pub async fn finish(&mut self) -> Result<BytesMut, Unanswerable> {
@@ -216,7 +208,7 @@ impl PendingCommit {
     fn frame(&mut self, answer: &Answer) -> Result<BytesMut, Unanswerable> {
         match answer {
             Ok(Outcome::Commit(verdicts)) => {
-                let mut last: (&'static str, usize) = ("stored", 0);
+                let mut last = (CommitResult::Stored, 0);
                 for (place, verdict) in self.places.iter().zip(verdicts) {
                     if let Err(refusal) = &verdict.result {
                         put(
@@ -225,21 +217,21 @@ impl PendingCommit {
                             codes::of_commit(refusal, self.origin.version, self.regression),
                         );
                     }
-                    let label = label(verdict);
-                    if label != last.0 {
-                        count(&self.coordinator, last.0, last.1);
-                        last = (label, 0);
+                    let result = result(verdict);
+                    if result != last.0 {
+                        self.meter.commits(last.0, last.1);
+                        last = (result, 0);
                     }
                     last.1 += 1;
                     self.tell(*place, verdict);
                 }
-                count(&self.coordinator, last.0, last.1);
+                self.meter.commits(last.0, last.1);
             }
             Ok(other) => unreachable!("a commit is answered by {other:?}"),
             Err(_) => {
                 let places = std::mem::take(&mut self.places);
                 places.iter().for_each(|place| put(&mut self.answer, *place, codes::STORE_UNAVAILABLE));
-                count(&self.coordinator, "failed", places.len());
+                self.meter.commits(CommitResult::Failed, places.len());
             }
         }
         let frame = self.origin.frame(self.origin.version, &self.answer);
@@ -249,7 +241,7 @@ impl PendingCommit {
     /// The protocol carries no text, so the log says what happened.
     fn tell(&self, (topic, partition): (usize, usize), verdict: &Verdict) {
         if verdict.epoch_disorder {
-            self.coordinator.metrics.epoch_disorder.inc();
+            self.meter.epoch_disorder();
         }
         let (what, back): (_, Option<Regression>) = match &verdict.result {
             Err(Refusal::Regression(back)) => ("refused", Some(*back)),
@@ -298,26 +290,36 @@ impl PendingCommit {
     }
 }
 
-fn label(verdict: &Verdict) -> &'static str {
+fn result(verdict: &Verdict) -> CommitResult {
     match &verdict.result {
-        Ok(Accepted::Stored) => "stored",
-        Ok(Accepted::Unchanged) => "unchanged",
-        Ok(Accepted::Nothing) => "nothing",
-        Ok(Accepted::Excused(_)) => "excused",
-        Ok(Accepted::Observed(_)) => "observed",
-        Ok(Accepted::Unguarded(_)) => "unguarded",
-        Ok(Accepted::Clamped(_)) => "clamped",
-        Err(Refusal::Regression(_)) => "regression",
-        Err(Refusal::LimitReached { .. }) => "limit",
-        Err(Refusal::MetadataTooLarge { .. }) => "metadata_too_large",
-        Err(
-            Refusal::UnknownGroup
-            | Refusal::UnknownMember
-            | Refusal::FencedInstance
-            | Refusal::IllegalGeneration { .. }
-            | Refusal::RebalanceInProgress,
-        ) => "not_a_member",
-        Err(_) => "unknown_partition",
+        Ok(Accepted::Stored) => CommitResult::Stored,
+        Ok(Accepted::Unchanged) => CommitResult::Unchanged,
+        Ok(Accepted::Nothing) => CommitResult::Nothing,
+        Ok(Accepted::Excused(_)) => CommitResult::Excused,
+        Ok(Accepted::Observed(_)) => CommitResult::Observed,
+        Ok(Accepted::Unguarded(_)) => CommitResult::Unguarded,
+        Ok(Accepted::Clamped(_)) => CommitResult::Clamped,
+        Err(refusal) => result_of(refusal),
+    }
+}
+
+fn result_of(refusal: &Refusal) -> CommitResult {
+    match refusal {
+        Refusal::Regression(_) => CommitResult::Regression,
+        Refusal::LimitReached { .. } => CommitResult::Limit,
+        Refusal::MetadataTooLarge { .. } => CommitResult::MetadataTooLarge,
+        Refusal::UnknownGroup
+        | Refusal::UnknownMember
+        | Refusal::FencedInstance
+        | Refusal::IllegalGeneration { .. }
+        | Refusal::RebalanceInProgress => CommitResult::NotAMember,
+        Refusal::NoSpace { .. } => CommitResult::NoSpace,
+        Refusal::PartitionOutOfRange { .. }
+        | Refusal::InvalidStream
+        | Refusal::UnknownStream
+        | Refusal::UnknownTenant => CommitResult::UnknownPartition,
+        // What a commit is never told.
+        _ => CommitResult::UnknownPartition,
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Unanswerable;
+use super::{Meters, Unanswerable};
 use crate::coordinator::Coordinator;
 use crate::coordinator::quota::Quota;
+use crate::metrics::TenantMeter;
 use crate::model::names::TenantId;
 use crate::model::op::Actor;
 
@@ -32,7 +33,7 @@ pub struct Peer {
 }
 
 /// What one tenant's connections have between them, so that no tenant can fill up another: the memory of large requests
-/// and answers, in KiB, and log lines.
+/// and answers, in KiB, log lines, and counts.
 #[derive(Debug, Clone)]
 pub struct Share {
     /// For requests that are arriving or under way.
@@ -41,6 +42,8 @@ pub struct Share {
     pub responses: Arc<Semaphore>,
     /// For lines about refused commits.
     pub refusal_lines: Arc<Quota>,
+    /// What became of its commits.
+    pub meter: Arc<TenantMeter>,
 }
 
 /// What every API is handed besides the request.
@@ -48,6 +51,8 @@ pub struct Share {
 pub struct Room {
     /// The coordinator.
     pub coordinator: Arc<Coordinator>,
+    /// Counts by API and version.
+    pub meters: Meters,
     /// Our broker id.
     pub node_id: i32,
     /// Largest answer, in bytes.

@@ -213,6 +213,10 @@ pub struct ServerConfig {
     pub write_timeout_ms: u64,
     /// How long a shutdown waits for what is under way.
     pub drain_timeout_ms: u64,
+    /// Connections of the admin listener at a time; more wait.
+    pub max_admin_connections: usize,
+    /// A connection of the admin listener, which is one request, is over after this.
+    pub admin_timeout_ms: u64,
     /// Kafka's broker id.
     pub node_id: i32,
     /// Threads that serve connections; 0: one per processor.
@@ -231,6 +235,8 @@ pub struct StoreConfig {
     pub history_bytes: u64,
     /// History kept, at most so long.
     pub history_age_ms: i64,
+    /// Below so many free bytes on its disk, commits get code 14 and wait; 0: never.
+    pub min_free_bytes: u64,
     /// Sync every group commit twice (see ARCHITECTURE.md, "One sync or two").
     pub two_phase_journal: bool,
 }
@@ -319,6 +325,8 @@ impl Default for ServerConfig {
             request_read_timeout_ms: 30_000,
             write_timeout_ms: 30_000,
             drain_timeout_ms: 5_000,
+            max_admin_connections: 64,
+            admin_timeout_ms: 10_000,
             node_id: 1,
             worker_threads: 0,
         }
@@ -333,6 +341,7 @@ impl Default for StoreConfig {
             cache_bytes: options.table_cache_bytes,
             history_bytes: options.history_bytes,
             history_age_ms: options.history_age_ms,
+            min_free_bytes: 64 << 20,
             two_phase_journal: options.two_phase_journal,
         }
     }

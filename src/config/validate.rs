@@ -57,6 +57,9 @@ impl Config {
             return Err(ConfigError::new("data_dir", "is empty; name a directory"));
         }
         at_least("server.max_connections", server.max_connections as u64, 1)?;
+        at_least("server.max_admin_connections", server.max_admin_connections as u64, 1)?;
+        at_most("server.max_admin_connections", server.max_admin_connections as u64, 1_000_000)?;
+        at_least("server.admin_timeout_ms", server.admin_timeout_ms, 1)?;
         at_least("server.max_request_bytes", server.max_request_bytes as u64, 1_024)?;
         at_least("server.max_response_bytes", server.max_response_bytes as u64, 65_536)?;
         at_least("server.max_items_per_request", server.max_items_per_request as u64, 1)?;

@@ -5,6 +5,8 @@ pub mod expiry;
 pub mod guard;
 pub mod quota;
 mod seeing;
+mod seen;
+pub mod space;
 
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StalePage, S
 use crate::model::refusal::Refusal;
 use crate::store::{Limits, StoreError, Wanted};
 use guard::GuardPolicy;
+use space::Space;
 
 pub use crate::embed::Error as SeeingError;
 
@@ -38,6 +41,8 @@ pub struct Coordinator {
     pub metrics: Arc<Metrics>,
     /// Longest commit metadata, in UTF-16 units.
     pub max_metadata_units: usize,
+    /// Whether there is enough free space to store more.
+    pub space: Space,
     limits: Limits,
     in_flight: Arc<Semaphore>,
     failed: watch::Sender<Option<Arc<StoreError>>>,
@@ -78,6 +83,7 @@ impl Coordinator {
             guard: GuardPolicy::new(config),
             metrics,
             max_metadata_units: config.streams.max_metadata_units,
+            space: Space::new(config.store.min_free_bytes),
             limits: config.store_options().limits,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT as usize)),
             failed: watch::Sender::new(None),
@@ -94,13 +100,16 @@ impl Coordinator {
         self.limits.partition_in_range(partition)
     }
 
-    /// Admits a commit by generation and member, before any partition is looked at.
+    /// Admits a commit by free space, generation and member, before any partition is looked at.
     pub fn admit(
         &self,
         tenant: TenantId,
         group: &str,
         generation: i32,
     ) -> Result<Result<(), Refusal>, StoreError> {
+        if let Err(refusal) = self.space.admit() {
+            return Ok(Err(refusal));
+        }
         // A simple consumer is let in whatever the group is; do not look it up.
         let exists = generation >= 0 && self.checked(self.offsets.store().group_exists(tenant, group))?;
         Ok(fence::admit(exists, generation))
@@ -248,6 +257,9 @@ impl Coordinator {
     }
 
     async fn stream_op(&self, op: Op) -> Result<Result<StreamInfo, Refusal>, Arc<StoreError>> {
+        if let Err(refusal) = self.space.admit() {
+            return Ok(Err(refusal));
+        }
         match self.submit(op, 1).await.answer().await? {
             Outcome::Stream(result) => Ok(result),
             other => unreachable!("a stream is answered by {other:?}"),
@@ -288,6 +300,9 @@ impl Coordinator {
     /// told by [`stream`](Self::stream).
     pub async fn create_streams(&self, tenant: TenantId, names: impl Iterator<Item = &str>) {
         let missing = |name: &&str| matches!(self.offsets.store().stream(tenant, name), Ok(None));
+        if self.space.admit().is_err() {
+            return;
+        }
         let mut tickets = Vec::new();
         for stream in names.filter(missing).filter_map(|name| StreamName::new(name).ok()) {
             tickets.push(self.submit(self.ensure_op(tenant, stream), 1).await);

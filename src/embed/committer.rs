@@ -127,6 +127,11 @@ impl Committer {
         })
     }
 
+    /// How many operations wait for the next batch.
+    pub fn queued(&self) -> usize {
+        self.queue.lock().jobs.len()
+    }
+
     /// Takes nothing more, answers all that is queued, ends the thread. All who close wait for that, but for a callback:
     /// its thread ends by itself.
     pub fn close(&self) {

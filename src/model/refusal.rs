@@ -65,6 +65,16 @@ pub enum Refusal {
     /// A commit with a generation for a group that does not exist.
     #[error("no such group")]
     UnknownGroup,
+    /// Nothing that takes space is done while there is too little of it.
+    #[error(
+        "only {free_bytes} bytes are free on the disk of the data directory; {min_free_bytes} are wanted"
+    )]
+    NoSpace {
+        /// Free bytes, as last seen.
+        free_bytes: u64,
+        /// The watermark.
+        min_free_bytes: u64,
+    },
     /// The group has no such member, or no members at all.
     #[error("no such member")]
     UnknownMember,

@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use crate::api::{self, Answer, LARGE_KIB, Parked, Peer, PendingCommit, Reply, Room, Unanswerable};
 use crate::config::ServerConfig;
 use crate::coordinator::quota::Quota;
+use crate::metrics::ApiMeter;
 use crate::model::op::Actor;
 use crate::wire::frame::{self, Frame, FrameError, PREFIX_BYTES};
 
@@ -81,6 +82,26 @@ enum End {
     Io(#[from] io::Error),
 }
 
+impl End {
+    /// A word for metrics.
+    fn reason(&self) -> &'static str {
+        match self {
+            End::Closed => "closed",
+            End::Draining => "draining",
+            End::Idle => "idle",
+            End::Stalled => "stalled",
+            End::NotReading => "not_reading",
+            End::Frame(_) => "bad_frame",
+            End::Request(Unanswerable::Unknown { .. }) => "unknown_api",
+            End::Request(Unanswerable::Malformed { .. } | Unanswerable::Header(_)) => "malformed",
+            End::Request(Unanswerable::NoMemory) => "no_memory",
+            End::Request(Unanswerable::Unwanted(_)) => "unwanted",
+            End::Request(Unanswerable::Encode(_)) => "not_encoded",
+            End::Io(_) => "io",
+        }
+    }
+}
+
 /// Serves one connection to its end.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
@@ -100,6 +121,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         pending: VecDeque::new(),
         pending_bytes: 0,
         held: Vec::new(),
+        unsent: Vec::new(),
         partial_memory: None,
         actor: Arc::default(),
         heard: Instant::now(),
@@ -112,7 +134,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             tracing::debug!(address = &*peer.address, "connection ended: {end}");
         }
         _ => {
-            metrics.connections_refused.inc();
+            metrics.refused_connection(end.reason());
             if let Some(left_out) = connection.limits.closed_lines.take() {
                 let (address, tenant) = (&*peer.address, &*peer.tenant_name);
                 tracing::info!(address, tenant, left_out, "connection closed: {end}");
@@ -128,9 +150,13 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 struct Pending {
     commit: Box<PendingCommit>,
     request_bytes: usize,
+    asked: Asked,
     /// Its share of the memory for large requests.
     _memory: Option<OwnedSemaphorePermit>,
 }
+
+/// Whose time a request takes, and when it was whole.
+type Asked = (Arc<ApiMeter>, Instant);
 
 struct Connection<S> {
     stream: S,
@@ -146,6 +172,8 @@ struct Connection<S> {
     pending_bytes: usize,
     /// Memory of the answers in `output`.
     held: Vec<OwnedSemaphorePermit>,
+    /// The requests whose answers are in `output`.
+    unsent: Vec<Asked>,
     /// Memory of the large request that is arriving.
     partial_memory: Option<OwnedSemaphorePermit>,
     actor: Arc<Actor>,
@@ -222,6 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn request(&mut self, frame: BytesMut, memory: Option<OwnedSemaphorePermit>) -> Result<(), End> {
         let request_bytes = frame.len();
         let admitted = api::admit(frame, &self.room)?;
+        let asked = (admitted.meter(), self.heard);
         if !admitted.may_share_a_sync() {
             self.finish_all().await?;
             if !self.held.is_empty() {
@@ -236,18 +265,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match api::handle(admitted, &self.room, &self.peer, &mut self.actor).await? {
             Reply::Later(commit) => {
                 self.pending_bytes += request_bytes;
-                self.pending.push_back(Pending { commit, request_bytes, _memory: memory });
+                self.pending.push_back(Pending { commit, request_bytes, asked, _memory: memory });
             }
             // A commit that needed no store must not overtake those that do.
             Reply::Now(answer, answer_memory) => {
                 self.finish_all().await?;
                 self.take_answer(answer, answer_memory);
+                self.unsent.push(asked);
             }
             Reply::Parked(parked) => {
                 // What was asked for before has been answered: it could share no sync.
                 self.flush().await?;
                 let (answer, answer_memory) = self.park(parked).await?;
                 self.take_answer(answer, answer_memory);
+                self.unsent.push(asked);
                 self.heard = Instant::now();
             }
         }
@@ -293,6 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn answered(&mut self, answer: &[u8]) {
         if let Some(first) = self.pending.pop_front() {
             self.pending_bytes -= first.request_bytes;
+            self.unsent.push(first.asked);
         }
         self.output.extend_from_slice(answer);
     }
@@ -333,6 +365,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         self.held.clear();
+        let now = Instant::now();
+        for (meter, since) in self.unsent.drain(..) {
+            meter.took(now.duration_since(since));
+        }
         if self.output.capacity() > 2 * WRITE_BYTES {
             self.output = BytesMut::new();
         }

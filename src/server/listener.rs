@@ -89,10 +89,11 @@ impl Listener {
             };
             let metrics = &room.coordinator.metrics;
             let Ok(slot) = slots.clone().try_acquire_owned() else {
-                metrics.connections_refused.inc();
+                metrics.refused_connection("max_connections");
                 tracing::debug!(%address, "closed at once: server.max_connections reached");
                 continue;
             };
+            metrics.connections_accepted.inc();
             let Some(peer) = self.peer(&stream, address) else { continue };
             let (room, limits, draining) = (room.clone(), limits.clone(), draining.clone());
             connections.spawn(async move {

@@ -2,6 +2,7 @@
 
 mod connection;
 mod listener;
+mod space;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,16 +16,16 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::admin;
-use crate::api::{LARGE_KIB, Room, Share};
+use crate::api::{LARGE_KIB, Meters, Room, Share};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, ServerConfig};
 use crate::coordinator::Coordinator;
 use crate::coordinator::expiry::Expiry;
 use crate::embed::{self, BatchStats, OffsetStore};
 use crate::metrics::Metrics;
 use crate::model::names::TenantId;
 use crate::store::StoreError;
-use crate::store::redb::RedbStore;
+use crate::store::redb::{Options, RedbStore, Watch, Work};
 use listener::Listener;
 
 /// Why a server does not start, or does not go on.
@@ -68,7 +69,7 @@ pub struct Server {
     coordinator: Arc<Coordinator>,
     room: Arc<Room>,
     limits: Arc<connection::Limits>,
-    drain: Duration,
+    server: ServerConfig,
     data_dir: PathBuf,
     expiry: Expiry,
 }
@@ -77,7 +78,8 @@ impl Server {
     /// Opens the store and binds every listener. Nothing is accepted before [`run`](Self::run).
     pub async fn start(config: &Config) -> Result<Self, ServeError> {
         let metrics = Arc::new(Metrics::new());
-        let engine = RedbStore::open(&config.data_dir, config.store_options())?;
+        let options = Options { watch: Some(count_work(metrics.clone())), ..config.store_options() };
+        let engine = RedbStore::open(&config.data_dir, options)?;
         let observer = observer(metrics.clone());
         let offsets = OffsetStore::on(engine, Arc::new(SystemClock), Some(observer))?;
         Self::on(config, offsets, metrics).await
@@ -102,6 +104,7 @@ impl Server {
                 requests: budget(config.server.request_memory_bytes),
                 responses: budget(config.server.response_memory_bytes),
                 refusal_lines: Arc::default(),
+                meter: Arc::new(metrics.tenant(&listener.tenant)),
             });
             listeners.push(Listener::bind(&listener, tenant.id(), cluster, share.clone()).await?);
         }
@@ -114,10 +117,13 @@ impl Server {
             }
             None => None,
         };
+        metrics.gauges.start_seconds.set(SystemClock.now_ms() as f64 / 1e3);
+        let meters = Meters::new(&metrics);
         let coordinator = Arc::new(Coordinator::new(offsets.clone(), config, metrics));
         let server = &config.server;
         let room = Arc::new(Room {
             coordinator: coordinator.clone(),
+            meters,
             node_id: server.node_id,
             max_response_bytes: server.max_response_bytes,
             max_items_per_request: server.max_items_per_request,
@@ -126,9 +132,9 @@ impl Server {
         });
         let limits = Arc::new(connection::Limits::new(server));
         let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
-        let drain = Duration::from_millis(server.drain_timeout_ms);
+        let server = server.clone();
         let expiry = Expiry::new(&config.retention, retained);
-        Ok(Self { listeners, admin, offsets, coordinator, room, limits, drain, data_dir, expiry })
+        Ok(Self { listeners, admin, offsets, coordinator, room, limits, server, data_dir, expiry })
     }
 
     /// The addresses bound, in the order of the configuration.
@@ -148,7 +154,9 @@ impl Server {
 
     /// Serves until `stop` becomes true or the store fails; then drains and closes the store.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), ServeError> {
+        let drain = Duration::from_millis(self.server.drain_timeout_ms);
         let (draining, drained) = watch::channel(false);
+        let space = space::watch(self.coordinator.clone(), self.data_dir.clone()).await;
         let slots = Arc::new(Semaphore::new(self.limits.max_connections));
         let mut tasks = JoinSet::new();
         for listener in self.listeners {
@@ -161,14 +169,9 @@ impl Server {
         }
         let mut failed = self.coordinator.failed();
         let admin = self.admin.map(|(listener, _)| {
-            let state = admin::State {
-                metrics: self.coordinator.metrics.clone(),
-                coordinator: self.coordinator.clone(),
-                turns: admin::Turns::default(),
-                draining: drained,
-                failed: failed.clone(),
-            };
-            tokio::spawn(admin::serve(listener, state))
+            let state = admin::State::new(self.coordinator.clone(), drained, failed.clone());
+            let config = self.server;
+            tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let expiry = tokio::spawn(self.expiry.run(self.coordinator.clone(), clock));
@@ -189,6 +192,7 @@ impl Server {
             }
             error = failed.wait_for(Option::is_some) => error.ok().and_then(|error| error.clone()),
             () = probing => None,
+            () = space => None,
         };
         match &store_failed {
             Some(error) => {
@@ -199,7 +203,7 @@ impl Server {
         draining.send_replace(true);
         expiry.abort();
         let all_done = async { while tasks.join_next().await.is_some() {} };
-        let bound = if store_failed.is_some() { self.drain.min(Duration::from_secs(2)) } else { self.drain };
+        let bound = if store_failed.is_some() { drain.min(Duration::from_secs(2)) } else { drain };
         if tokio::time::timeout(bound, all_done).await.is_err() {
             tracing::warn!("some connections did not end in time; closing them");
             tasks.shutdown().await;
@@ -222,7 +226,14 @@ fn observer(metrics: Arc<Metrics>) -> embed::Observer {
     Arc::new(move |batch: BatchStats| {
         metrics.batch_ops.observe(batch.ops as f64);
         metrics.batch_seconds.observe(batch.took.as_secs_f64());
-        metrics.queue_depth.set(i64::try_from(batch.queued).unwrap_or(i64::MAX));
+    })
+}
+
+/// Counts the engine's work.
+fn count_work(metrics: Arc<Metrics>) -> Watch {
+    Arc::new(move |work| match work {
+        Work::Synced { file, took } => metrics.synced(file, took),
+        Work::Folded { took } => metrics.fold_seconds.observe(took.as_secs_f64()),
     })
 }
 

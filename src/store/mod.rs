@@ -88,6 +88,43 @@ pub struct Wanted<'a> {
     pub partitions: &'a [Partition],
 }
 
+/// What a store holds, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Each tenant, in the order of their numbers.
+    pub tenants: Vec<TenantStats>,
+    /// Journal rows that the next opening would replay; 0 for an engine without a journal.
+    pub tail_rows: u64,
+    /// Bytes of these rows.
+    pub tail_bytes: u64,
+    /// The engine's files, if it has any.
+    pub files: Vec<FileStats>,
+}
+
+/// What one tenant has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantStats {
+    /// Its name.
+    pub name: TenantName,
+    /// Its groups.
+    pub groups: u64,
+    /// Its streams.
+    pub streams: u64,
+    /// The partitions of all its streams.
+    pub partitions: u64,
+    /// The committed positions of all its groups.
+    pub positions: u64,
+}
+
+/// A file of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStats {
+    /// Its name.
+    pub name: &'static str,
+    /// Its size, in bytes.
+    pub bytes: u64,
+}
+
 /// A durable home of positions.
 ///
 /// The contract, which `conformance` holds every engine to:
@@ -189,6 +226,9 @@ pub trait Store: Send + Sync + 'static {
     /// The identity of the tenant, made with it and kept for good: Kafka's cluster id.
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError>;
 
+    /// What the store holds, and how far its work has come. Cheap, and waits for no sync: for metrics.
+    fn stats(&self) -> Result<StoreStats, StoreError>;
+
     /// Makes the next opening quick, then lets go of all files. Every later call answers `Closed`.
     fn close(&self) -> Result<(), StoreError>;
 }
@@ -204,7 +244,7 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// Part of the store is missing. Opening it as new would lose offsets, so it is not done.
-    #[error("{dir} is not a whole store: {what}. Restore it from a backup; nothing was changed")]
+    #[error("{dir} is not a whole store: {what}. It was not opened; restore it from a backup")]
     Incomplete {
         /// The data directory.
         dir: PathBuf,
@@ -222,7 +262,7 @@ pub enum StoreError {
         known: u32,
     },
     /// A row or a file that does not check out. No row is ever skipped.
-    #[error("{path}: {what}. Nothing was changed; restore this store from a backup")]
+    #[error("{path}: {what}. The store was not opened; restore it from a backup")]
     Corrupt {
         /// The file.
         path: PathBuf,

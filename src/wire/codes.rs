@@ -1,5 +1,7 @@
 //! Which Kafka error code an expected "no", or a failure, becomes. The only place that chooses one.
 
+use kafka_protocol::error::ResponseError;
+
 use crate::config::RefusalCode;
 use crate::model::refusal::Refusal;
 
@@ -10,6 +12,8 @@ pub type Code = i16;
 pub const NONE: Code = 0;
 /// No such topic or partition.
 pub const UNKNOWN_TOPIC_OR_PARTITION: Code = 3;
+/// The topic is in the making: clients ask again.
+pub const LEADER_NOT_AVAILABLE: Code = 5;
 /// Metadata string longer than allowed.
 pub const OFFSET_METADATA_TOO_LARGE: Code = 12;
 /// The coordinator cannot answer yet: clients wait and ask again.
@@ -58,8 +62,12 @@ pub const MISMATCHED_ENDPOINT_TYPE: Code = 114;
 /// No such type of endpoint.
 pub const UNSUPPORTED_ENDPOINT_TYPE: Code = 115;
 
-/// The store has failed or is closed: every store API answers this, and clients wait and retry.
+/// The store has failed or is closed: every store API answers this. It is retriable: kafka-python waits and
+/// tries again by itself, librdkafka a few times, then the application is told.
 pub const STORE_UNAVAILABLE: Code = COORDINATOR_LOAD_IN_PROGRESS;
+
+/// Commits put off for want of free space: those that are tried again go through once there is some.
+pub const NO_SPACE: Code = COORDINATOR_LOAD_IN_PROGRESS;
 
 /// The code of a refused partition of an OffsetCommit of this version.
 pub fn of_commit(refusal: &Refusal, version: i16, regression: RefusalCode) -> Code {
@@ -113,6 +121,7 @@ pub fn of_group(refusal: &Refusal) -> Code {
         | Refusal::PartitionCount { .. }
         | Refusal::NotMorePartitions { .. }
         | Refusal::MetadataTooLarge { .. } => INVALID_REQUEST,
+        Refusal::NoSpace { .. } => NO_SPACE,
     }
 }
 
@@ -121,6 +130,47 @@ pub fn of_metadata(refusal: &Refusal) -> Code {
     match refusal {
         Refusal::InvalidStream => INVALID_TOPIC,
         Refusal::LimitReached { .. } => POLICY_VIOLATION,
+        // What a Kafka answers while a topic is in the making: clients ask again.
+        Refusal::NoSpace { .. } => LEADER_NOT_AVAILABLE,
         _ => UNKNOWN_TOPIC_OR_PARTITION,
+    }
+}
+
+/// What Kafka calls a code, for labels of metrics: `POLICY_VIOLATION`; the number, if it has no name.
+pub fn name(code: Code) -> String {
+    match ResponseError::try_from_code(code) {
+        None => "NONE".to_owned(),
+        Some(ResponseError::Unknown(code)) => code.to_string(),
+        Some(error) => {
+            let mut name = String::new();
+            for letter in error.to_string().chars() {
+                if letter.is_ascii_uppercase() && !name.is_empty() {
+                    name.push('_');
+                }
+                name.push(letter.to_ascii_uppercase());
+            }
+            name
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kafkas() {
+        for (code, expected) in [
+            (NONE, "NONE"),
+            (UNKNOWN_TOPIC_OR_PARTITION, "UNKNOWN_TOPIC_OR_PARTITION"),
+            (COORDINATOR_LOAD_IN_PROGRESS, "COORDINATOR_LOAD_IN_PROGRESS"),
+            (POLICY_VIOLATION, "POLICY_VIOLATION"),
+            (GROUP_ID_NOT_FOUND, "GROUP_ID_NOT_FOUND"),
+            (UNKNOWN_TOPIC_ID, "UNKNOWN_TOPIC_ID"),
+            (UNSUPPORTED_ENDPOINT_TYPE, "UNSUPPORTED_ENDPOINT_TYPE"),
+            (9_999, "9999"),
+        ] {
+            assert_eq!(name(code), expected);
+        }
     }
 }

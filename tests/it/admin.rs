@@ -1,59 +1,79 @@
-//! The admin listener's JSON: what it answers, and what it does not.
+//! The admin listener: health, and what a peer can make it hold.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
+use crate::support::admin::connect;
 use crate::support::*;
 
-/// Asks for a path: status and body.
-fn get(world: &World, path: &str) -> (u16, Value) {
-    let address = world.server().said("admin");
-    let mut stream = TcpStream::connect(address).must("connect");
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").must("ask");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).must("read the answer");
-    let (head, body) = answer.split_once("\r\n\r\n").must("find the body");
-    assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
-    let status = head.split(' ').nth(1).must("find the status").parse().must("read the status");
-    (status, serde_json::from_str(body).must(&format!("read as JSON: {body}")))
+#[test]
+fn it_is_alive_and_ready_and_knows_nothing_else() {
+    let world = World::at(Home::new().with_admin());
+    let admin = world.server().admin();
+    for (path, status, body) in
+        [("/health/live", 200, "live\n"), ("/health/ready", 200, "ready\n"), ("/", 404, "")]
+    {
+        let page = Page::get(admin, path);
+        assert_eq!((page.status, page.body.as_str()), (status, body), "{path}");
+        assert!(page.head.contains("connection: close"), "{path}: {}", page.head);
+    }
+    let mut posted = connect(admin).must("connect");
+    write!(posted, "POST /health/ready HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").must("post");
+    assert_eq!(Page::read(&mut posted).must("read").status, 405);
+}
+
+fn small() -> (World, SocketAddr) {
+    let toml = "[server]\nmax_admin_connections = 3\nadmin_timeout_ms = 400\n";
+    let world = World::at(Home::new().with_admin().config(toml));
+    let admin = world.server().admin();
+    (world, admin)
+}
+
+/// Waits for the end of a connection, and says how long that took.
+fn ends(stream: &mut TcpStream) -> Duration {
+    let began = Instant::now();
+    match stream.read(&mut [0; 64]) {
+        Ok(0) => {}
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        other => panic!("not an end: {other:?}"),
+    }
+    began.elapsed()
 }
 
 #[test]
-fn questions_are_answered_and_bad_ones_are_errors_with_a_reason() {
-    let mut world = World::seen_into("");
-    world.commit("a&b=c d%", ("orders", 1), 10).ok();
-    world.commit("a&b=c d%", ("orders", 1), 9).is(POLICY_VIOLATION);
-    for group in ["a%26b%3Dc%20d%25", "a%26b%3Dc+d%25"] {
-        let (status, why) = get(&world, &format!("/v1/why?group={group}&stream=orders&partition=1"));
-        assert_eq!((status, why["group"].as_str()), (200, Some("a&b=c d%")));
-        assert_eq!(
-            (why["position"]["offset"].as_i64(), why["events"].as_array().map(Vec::len)),
-            (Some(10), Some(2))
-        );
-        let (status, refusals) = get(&world, &format!("/v1/refusals?group={group}&tenant=default"));
-        assert_eq!((status, refusals["refusals"][0]["proposed"].as_i64()), (200, Some(9)));
+fn a_connection_that_says_nothing_or_half_of_it_is_over_in_time() {
+    let (world, admin) = small();
+    let (mut silent, mut half) = (connect(admin).must("connect"), connect(admin).must("connect"));
+    write!(half, "GET /metrics HTTP/1.1\r\nHost:").must("write");
+    assert!(ends(&mut silent) < Duration::from_secs(5));
+    assert!(ends(&mut half) < Duration::from_secs(5));
+    assert_eq!(Page::get(admin, "/health/ready").status, 200);
+    world.server().never_panicked();
+}
+
+/// Slow writers win no time by writing.
+#[test]
+fn a_connection_that_trickles_is_over_in_time() {
+    let (_world, admin) = small();
+    let mut trickling = connect(admin).must("connect");
+    let began = Instant::now();
+    while trickling.write_all(b"X-A: b\r\n").is_ok() {
+        assert!(began.elapsed() < Duration::from_secs(5), "it may still write");
+        std::thread::sleep(Duration::from_millis(20));
     }
-    let (status, nothing) = get(&world, "/v1/why?group=&stream=orders");
-    assert_eq!((status, nothing["position"].is_null(), nothing["partition"].as_i64()), (200, true, Some(0)));
-    for (path, status, word) in [
-        ("/v1/why", 400, "group is missing"),
-        ("/v1/why?group=g", 400, "stream is missing"),
-        ("/v1/why?group=g&stream=a/b", 400, "not valid"),
-        ("/v1/why?group=g&stream=s&partition=x", 400, "partition=x"),
-        ("/v1/why?group=g&stream=s&grup=g", 400, "grup"),
-        ("/v1/why?group=g&group=h&stream=s", 400, "twice"),
-        ("/v1/refusals?group=%FF", 400, "UTF-8"),
-        ("/v1/refusals?limit=-1", 400, "limit=-1"),
-        ("/v1/refusals?after=99999999999999999999", 400, "after"),
-        ("/v1/refusals?tenant=nobody", 404, "nobody"),
-    ] {
-        let (code, error) = get(&world, path);
-        let text = error["error"].as_str().must("find the error");
-        assert!(code == status && text.contains(word), "{path}: {code} {text}");
-    }
-    // Far more than there is, or than would be told.
-    assert_eq!(get(&world, "/v1/refusals?limit=18446744073709551615").0, 200);
+}
+
+#[test]
+fn those_beyond_the_limit_wait_and_are_served() {
+    let (world, admin) = small();
+    let mut held: Vec<TcpStream> = (0..9).map(|_| connect(admin).must("connect")).collect();
+    let began = Instant::now();
+    assert_eq!(Page::get(admin, "/health/live").status, 200);
+    // Three rounds of three connections that are held to their ends, 400 ms each.
+    let waited = began.elapsed();
+    assert!(waited > Duration::from_millis(800), "it was served after {waited:?}, before its turn");
+    assert!(waited < Duration::from_secs(8), "it was served after {waited:?}");
+    held.iter_mut().for_each(|stream| _ = ends(stream));
     world.server().never_panicked();
 }

@@ -154,7 +154,7 @@ fn hostile_names_neither_move_the_cursor_nor_break_json() {
 #[test]
 fn a_sound_server_is_checked_and_found_well() {
     let world = World::seen_into("");
-    let said = world.asks(&["check", "--admin", &world.server().admin()]).ok();
+    let said = world.asks(&["check", "--admin", &world.server().admin_url()]).ok();
     let [cluster, health] = ["cluster", "health"].map(|what| {
         said.stdout.lines().find(|line| line.starts_with("ok") && line.contains(what)).must(what).to_owned()
     });

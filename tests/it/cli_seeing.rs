@@ -223,7 +223,7 @@ fn refusals_are_followed_as_they_come() {
     world.commit("g", AT, 100).ok();
     world.commit("g", AT, 1).is(POLICY_VIOLATION);
     let mut command = support_command();
-    command.args(["refusals", "--follow", "--output", "json", "--admin", &world.server().admin()]);
+    command.args(["refusals", "--follow", "--output", "json", "--admin", &world.server().admin_url()]);
     let mut child = command.spawn().must("follow");
     let mut lines = BufReader::new(child.stdout.take().must("take its output")).lines();
     let mut next = || -> serde_json::Value {

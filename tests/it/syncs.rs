@@ -2,17 +2,13 @@
 //! come in. Needs strace; without it this says so and passes, unless `OFFSETD_REQUIRE_STRACE=1` (as in CI).
 
 use std::collections::{HashMap, HashSet};
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Barrier;
-use std::time::Duration;
 
 use kafka_protocol::messages::OffsetCommitRequest;
 
 use crate::support::value::CommitAnswer;
-use crate::support::{wire, *};
+use crate::support::{strace, wire, *};
 
 const CLIENTS: i64 = 64;
 const COMMITS_EACH: i64 = 50;
@@ -22,7 +18,8 @@ fn commits_share_syncs_and_no_answer_comes_before_its_own() {
     let home = Home::new();
     let server = home.start();
     let trace = home.root().join("trace");
-    let Some(mut strace) = attach(server.pid(), &trace) else { return };
+    let calls_of_interest = ["-ttt", "-T", "-e", "trace=fdatasync,fsync,recvfrom,sendto", "-s", "0"];
+    let Some(mut strace) = strace::attach("syncs", server.pid(), &calls_of_interest, &trace) else { return };
 
     let address = server.address();
     let together = Barrier::new(CLIENTS as usize);
@@ -82,43 +79,6 @@ fn commit_one_by_one(address: SocketAddr, n: i64, together: &Barrier) {
         let answer = CommitAnswer::of(wire::answer::<OffsetCommitRequest>(9, header.correlation, frame));
         assert_eq!(answer.codes(), [0]);
     }
-}
-
-/// Starts strace on every thread of a process, or says why it cannot.
-fn attach(pid: u32, trace: &Path) -> Option<Child> {
-    let strace = Command::new("strace")
-        .args(["-f", "-ttt", "-T", "-e", "trace=fdatasync,fsync,recvfrom,sendto", "-s", "0", "-p"])
-        .arg(pid.to_string())
-        .arg("-o")
-        .arg(trace)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let lacking = match strace {
-        Ok(mut child) => {
-            within(Duration::from_secs(10), "strace attaches or gives up", || {
-                every_thread_is_traced(pid) || child.try_wait().must("ask for strace").is_some()
-            });
-            if every_thread_is_traced(pid) {
-                return Some(child);
-            }
-            "strace may not attach here (ptrace is not permitted)"
-        }
-        Err(_) => "strace is missing; install it with: apt-get install strace",
-    };
-    assert!(std::env::var_os("OFFSETD_REQUIRE_STRACE").is_none(), "{lacking}");
-    // Not eprintln!: that is kept from whoever runs the tests unless they fail.
-    let line = format!("SKIPPED it::syncs: {lacking}\n");
-    drop(std::io::stderr().write_all(line.as_bytes()));
-    None
-}
-
-fn every_thread_is_traced(pid: u32) -> bool {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).must("list its threads");
-    threads.flatten().all(|thread| {
-        let status = std::fs::read_to_string(thread.path().join("status")).must("read a thread's status");
-        !status.contains("TracerPid:\t0\n")
-    })
 }
 
 /// One system call.

@@ -6,7 +6,7 @@ use offsetd::store::conformance::{Home, run};
 use offsetd::store::memory::MemoryStore;
 use offsetd::store::redb::crash::CrashDisk;
 use offsetd::store::redb::{Options, RedbStore};
-use offsetd::store::{Limits, Store, StoreError, Wanted};
+use offsetd::store::{Limits, Store, StoreError, StoreStats, Wanted};
 
 struct Directory(tempfile::TempDir, Options);
 
@@ -113,6 +113,7 @@ forward! {
     history(query: &HistoryQuery) -> Vec<Event>;
     tenants() -> Vec<(TenantId, TenantName)>;
     tenant_id_bytes(tenant: TenantId) -> Option<[u8; 16]>;
+    stats() -> StoreStats;
 }
 
 #[test]

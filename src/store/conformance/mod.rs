@@ -5,6 +5,7 @@
 //! then.
 
 mod catalogue;
+mod counts;
 mod membership;
 mod seeing;
 mod walk;
@@ -46,6 +47,7 @@ pub fn run<H: Home>(mut home: impl FnMut() -> H) {
     a_closed_store_says_so(home());
     catalogue::run(&mut home);
     membership::run(&mut home);
+    counts::what_is_there_is_counted(home());
     for seed in 0..8 {
         walk::beside_the_oracle(home(), seed);
     }

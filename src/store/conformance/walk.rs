@@ -47,6 +47,8 @@ pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) {
             drop(store);
             store = home.open(limits).expect("it opens again");
         }
+        let counts = |s: &dyn Store| s.stats().expect("counts").tenants;
+        assert_eq!(counts(&store), counts(&oracle), "seed {seed} step {step}");
         for t in names {
             assert_eq!(
                 store.groups(t).expect("reads"),

@@ -6,7 +6,7 @@ mod apply;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Limits, Store, StoreError, Wanted};
+use super::{Limits, Store, StoreError, StoreStats, TenantStats, Wanted};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{Committed, Position};
@@ -224,6 +224,24 @@ impl Store for MemoryStore {
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError> {
         let known = (tenant.0 as usize) < self.open()?.tenants.len();
         Ok(known.then(|| u128::from(tenant.0 + 1).to_le_bytes()))
+    }
+
+    fn stats(&self) -> Result<StoreStats, StoreError> {
+        let state = self.open()?;
+        let of = |(number, name): (usize, &TenantName)| {
+            let tenant = TenantId(number as u64);
+            let streams = || state.streams.iter().filter(|((t, _), _)| *t == tenant);
+            let groups = || state.groups.iter().filter(|((t, _), _)| *t == tenant);
+            TenantStats {
+                name: name.clone(),
+                groups: groups().count() as u64,
+                streams: streams().count() as u64,
+                partitions: streams().map(|(_, stream)| stream.partitions as u64).sum(),
+                positions: groups().map(|(_, g)| (g.positions.len() + g.floors.len()) as u64).sum(),
+            }
+        };
+        let tenants = state.tenants.iter().enumerate().map(of).collect();
+        Ok(StoreStats { tenants, ..StoreStats::default() })
     }
 
     fn close(&self) -> Result<(), StoreError> {

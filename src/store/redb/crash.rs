@@ -263,6 +263,11 @@ impl Disk for CrashDisk {
         Ok(world.small.contains_key(name) || world.files.contains_key(name))
     }
 
+    fn size(&self, name: &str) -> io::Result<u64> {
+        let file = self.lock().files.get(name).map(|file| file.seen.len() as u64);
+        file.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     fn open(&self, builder: &Builder, name: &str) -> Result<Database, DatabaseError> {
         builder.create_with_backend(Backend { world: self.world.clone(), name: name.to_owned() })
     }

@@ -7,9 +7,13 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use redb::backends::FileBackend;
 use redb::{BackendError, Builder, Database, DatabaseError, StorageBackend};
+
+use super::options::{Watch, Work};
+use super::schema::{JOURNAL_FILE, TABLE_FILE};
 
 /// What the engine asks of the place its files are in.
 pub(crate) trait Disk: fmt::Debug + Send + Sync + 'static {
@@ -25,6 +29,8 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync + 'static {
     fn put(&self, name: &str, content: &[u8]) -> io::Result<()>;
     /// Whether there is such a file.
     fn exists(&self, name: &str) -> io::Result<bool>;
+    /// The size of a file, in bytes.
+    fn size(&self, name: &str) -> io::Result<u64>;
     /// Opens the redb file `name`, which must be there.
     fn open(&self, builder: &Builder, name: &str) -> Result<Database, DatabaseError>;
     /// Makes the redb file `name`, filled by `fill`: it is there whole, or not at all, once the next `put` is done.
@@ -39,11 +45,17 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A directory of the file system.
-#[derive(Debug)]
 pub(crate) struct Directory {
     dir: PathBuf,
     lock: std::sync::Mutex<Option<File>>,
     cut: Arc<AtomicBool>,
+    watch: Option<Watch>,
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory").field("dir", &self.dir).finish_non_exhaustive()
+    }
 }
 
 /// Makes a directory and those above it, each durable before the next.
@@ -64,13 +76,16 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
 
 impl Directory {
     /// Takes (and makes, if need be) a directory.
-    pub(crate) fn at(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn at(dir: &Path, watch: Option<Watch>) -> io::Result<Self> {
         create_dirs(dir)?;
-        Ok(Self { dir: dir.to_owned(), lock: std::sync::Mutex::default(), cut: Arc::default() })
+        let (lock, cut) = (std::sync::Mutex::default(), Arc::default());
+        Ok(Self { dir: dir.to_owned(), lock, cut, watch })
     }
 
-    fn backend(&self, file: File, synced: bool) -> Result<FileOrNothing, DatabaseError> {
-        Ok(FileOrNothing { file: FileBackend::new(file)?, cut: self.cut.clone(), synced })
+    fn backend(&self, file: File, name: &str, synced: bool) -> Result<FileOrNothing, DatabaseError> {
+        let known = [JOURNAL_FILE, TABLE_FILE].into_iter().find(|known| *known == name);
+        let watch = known.zip(self.watch.clone());
+        Ok(FileOrNothing { file: FileBackend::new(file)?, cut: self.cut.clone(), synced, watch })
     }
 }
 
@@ -119,13 +134,17 @@ impl Disk for Directory {
         self.dir.join(name).try_exists()
     }
 
+    fn size(&self, name: &str) -> io::Result<u64> {
+        Ok(fs::metadata(self.dir.join(name))?.len())
+    }
+
     fn open(&self, builder: &Builder, name: &str) -> Result<Database, DatabaseError> {
         let file = OpenOptions::new().read(true).write(true).open(self.dir.join(name))?;
         if file.metadata()?.len() == 0 {
             // redb would take an empty file for a new database.
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty").into());
         }
-        builder.create_with_backend(self.backend(file, true)?)
+        builder.create_with_backend(self.backend(file, name, true)?)
     }
 
     fn create(
@@ -138,7 +157,7 @@ impl Disk for Directory {
         let new = self.dir.join(format!("{name}.new"));
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&new)?;
         // Until it has its name nobody relies on it, so it is synced once, whole, and not at every step of redb's.
-        let db = builder.create_with_backend(self.backend(file, false)?)?;
+        let db = builder.create_with_backend(self.backend(file, name, false)?)?;
         fill(&db)?;
         drop(db);
         OpenOptions::new().write(true).open(&new)?.sync_all()?;
@@ -151,12 +170,19 @@ impl Disk for Directory {
 }
 
 /// A file, until the cut; then one that can only be read and closed.
-#[derive(Debug)]
 struct FileOrNothing {
     file: FileBackend,
     cut: Arc<AtomicBool>,
     /// Whether a sync is one. Not while the file is being made.
     synced: bool,
+    /// Its name, and who is told of its syncs.
+    watch: Option<(&'static str, Watch)>,
+}
+
+impl fmt::Debug for FileOrNothing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileOrNothing").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 impl FileOrNothing {
@@ -184,7 +210,15 @@ impl StorageBackend for FileOrNothing {
 
     fn sync_data(&self) -> io::Result<()> {
         let file = self.writable()?;
-        if self.synced { file.sync_data() } else { Ok(()) }
+        if !self.synced {
+            return Ok(());
+        }
+        let began = Instant::now();
+        file.sync_data()?;
+        if let Some((file, watch)) = &self.watch {
+            watch(Work::Synced { file, took: began.elapsed() });
+        }
+        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

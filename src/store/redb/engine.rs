@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use redb::Database;
 
@@ -16,14 +16,15 @@ use super::fold::{Dirty, Retention, Slice, fold};
 use super::history::Walk;
 use super::journal::Journal;
 use super::open::{OpenOptions, open};
-use super::options::Options;
+use super::options::{Options, Work};
 use super::refusals::Refusals;
+use super::stats::Progress;
 use super::table::{Group, Stream, Table};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Committed;
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
-use crate::store::{Store, StoreError, Wanted};
+use crate::store::{Store, StoreError, StoreStats, Wanted};
 
 /// The embedded store: redb files in a directory of its own.
 #[derive(Debug)]
@@ -40,8 +41,7 @@ struct Shared {
     table: RwLock<Table>,
     /// Why the store is closed, once it is.
     closed: OnceLock<String>,
-    /// The last journal row folded.
-    folded_through: AtomicU64,
+    progress: Progress,
     folds: Mutex<Folds>,
     fold_done: Condvar,
     files: RwLock<Option<Files>>,
@@ -76,7 +76,7 @@ struct Folder {
 impl RedbStore {
     /// Opens the store in `dir`, making directory and store if there is none.
     pub fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
-        let disk = Directory::at(dir).map_err(|e| StoreError::Io {
+        let disk = Directory::at(dir, options.watch.clone()).map_err(|e| StoreError::Io {
             path: dir.to_owned(),
             doing: "making the data directory",
             error: e.to_string(),
@@ -97,7 +97,7 @@ impl RedbStore {
         let shared = Arc::new(Shared {
             table: RwLock::new(opened.table),
             closed: OnceLock::new(),
-            folded_through: AtomicU64::new(opened.folded_through),
+            progress: Progress::new(opened.journal.last(), opened.folded_through, opened.dirty.bytes),
             folds: Mutex::default(),
             fold_done: Condvar::new(),
             files: RwLock::new(Some(files)),
@@ -162,9 +162,10 @@ impl RedbStore {
             return Ok(decided.outcomes);
         }
         let rows = writer.journal.encode(now_ms, &decided.actors, decided.records);
-        let folded = shared.folded_through.load(Ordering::Acquire);
+        let folded = shared.progress.folded();
         writer.journal.append(&rows, folded).map_err(|e| self.io("writing the journal", e))?;
         writer.dirty.bytes += rows.bytes as u64;
+        shared.progress.appended(writer.journal.last(), rows.bytes as u64);
         {
             let mut table = shared.table.write().map_err(|_| shared.closed_error())?;
             for record in rows.records {
@@ -244,8 +245,12 @@ impl Shared {
     fn fold_now(&self, slice: &Slice, now_ms: i64) -> Result<(), String> {
         let files = self.files().map_err(|e| e.to_string())?;
         let retention = Retention { bytes: self.options.history_bytes, age_ms: self.options.history_age_ms };
+        let began = Instant::now();
         fold(&files.journal, &files.table, slice, retention, now_ms).map_err(|e| e.to_string())?;
-        self.folded_through.store(slice.through, Ordering::Release);
+        self.progress.folded_to(slice.through, slice.bytes);
+        if let Some(watch) = &self.options.watch {
+            watch(Work::Folded { took: began.elapsed() });
+        }
         Ok(())
     }
 }
@@ -397,6 +402,11 @@ impl Store for RedbStore {
 
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError> {
         Ok(self.shared.table()?.tenants.get(&tenant).map(|t| t.identity))
+    }
+
+    fn stats(&self) -> Result<StoreStats, StoreError> {
+        let tenants = self.shared.table()?.stats();
+        self.shared.progress.stats(tenants, &*self.disk).map_err(|e| self.io("looking at the files", e))
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -117,6 +117,7 @@ impl Dirty {
             next: table.next,
             counts: table.counts(),
             more: table.more_counts(),
+            bytes: self.bytes,
             tenants: tenants.collect(),
             groups: groups.collect(),
             streams: streams.collect(),
@@ -136,6 +137,8 @@ impl Dirty {
 #[derive(Debug)]
 pub(super) struct Slice {
     pub(super) through: u64,
+    /// Journal bytes that it comes from.
+    pub(super) bytes: u64,
     next: NextNumbers,
     counts: Counts,
     more: MoreCounts,

@@ -18,6 +18,7 @@ mod read;
 mod record;
 mod refusals;
 mod schema;
+mod stats;
 mod streams;
 mod table;
 
@@ -26,4 +27,4 @@ pub mod crash;
 
 pub use engine::RedbStore;
 pub use open::is_store;
-pub use options::{Ids, Options};
+pub use options::{Ids, Options, Watch, Work};

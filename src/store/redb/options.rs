@@ -1,12 +1,34 @@
-//! How a store is kept.
+//! How a store is kept, and who is told of its work.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::store::Limits;
 
 /// Makes store and topic ids; random in production, counted in tests.
 pub type Ids = Arc<dyn Fn() -> [u8; 16] + Send + Sync>;
+
+/// Is told of the engine's work.
+pub type Watch = Arc<dyn Fn(Work) + Send + Sync>;
+
+/// Work of the engine that takes time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Work {
+    /// A file was synced to stable storage.
+    Synced {
+        /// Its name.
+        file: &'static str,
+        /// The sync alone.
+        took: Duration,
+    },
+    /// A part of the journal was folded into the table.
+    Folded {
+        /// The whole fold, its syncs included.
+        took: Duration,
+    },
+}
 
 /// How a store is kept.
 #[derive(Clone)]
@@ -28,6 +50,8 @@ pub struct Options {
     pub fold_in_background: bool,
     /// Where ids come from.
     pub ids: Ids,
+    /// Told of every sync and every fold, on the thread that did it: it must not block.
+    pub watch: Option<Watch>,
 }
 
 impl Default for Options {
@@ -41,6 +65,7 @@ impl Default for Options {
             two_phase_journal: false,
             fold_in_background: true,
             ids: Arc::new(|| *uuid::Uuid::new_v4().as_bytes()),
+            watch: None,
         }
     }
 }

@@ -70,7 +70,7 @@ impl Said {
 
 impl Server {
     /// The URL of its admin listener.
-    pub fn admin(&self) -> String {
+    pub fn admin_url(&self) -> String {
         format!("http://{}", self.said("admin"))
     }
 }
@@ -90,7 +90,7 @@ impl World {
 
     /// Runs a command that asks the admin listener.
     pub fn sees(&self, arguments: &[&str]) -> Said {
-        offsetd_with(&[("OFFSETD_ADMIN", &self.server().admin())], arguments)
+        offsetd_with(&[("OFFSETD_ADMIN", &self.server().admin_url())], arguments)
     }
 }
 

@@ -3,30 +3,39 @@
 //! A test says what it wants in the words of [`world`]; it goes down to [`client`] (frames and typed calls at any
 //! version) or [`server`] (kill, restart, standard error) where that is its subject.
 
+pub mod admin;
 pub mod cli;
 pub mod client;
 pub mod fetching;
 pub mod groups;
 pub mod load;
+pub mod metrics;
 pub mod must;
 pub mod random;
 pub mod server;
+pub mod strace;
+pub mod tmpfs;
 pub mod value;
 pub mod wire;
 pub mod world;
 
+pub use admin::Page;
 pub use cli::{impostor, offsetd};
 pub use client::Client;
 pub use fetching::{FetchAsk, fetch_of};
+pub use metrics::Samples;
 pub use must::{Must, within};
 pub use server::{Home, Server};
+pub use tmpfs::Tmpfs;
 pub use value::{CommitAsk, commit_of, offset};
 pub use world::World;
 
 /// The code of an answer that refuses nothing.
 pub const NONE: i16 = 0;
 pub const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+pub const LEADER_NOT_AVAILABLE: i16 = 5;
 pub const OFFSET_METADATA_TOO_LARGE: i16 = 12;
+pub const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
 pub const INVALID_TOPIC: i16 = 17;
 pub const ILLEGAL_GENERATION: i16 = 22;
 pub const INVALID_GROUP_ID: i16 = 24;

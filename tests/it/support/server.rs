@@ -85,6 +85,12 @@ impl Home {
         self
     }
 
+    /// With an admin listener, which the other homes have not.
+    pub fn with_admin(mut self) -> Self {
+        self.admin = Some("127.0.0.1:0");
+        self
+    }
+
     pub fn data(&self) -> PathBuf {
         self.root.path().join("data")
     }
@@ -205,6 +211,11 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         *self.addresses().first().must("find a listener")
+    }
+
+    /// The address of its admin listener.
+    pub fn admin(&self) -> SocketAddr {
+        self.said("admin").parse().must("parse admin=")
     }
 
     pub fn pid(&self) -> u32 {

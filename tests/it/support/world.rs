@@ -57,6 +57,11 @@ impl World {
         Self { home, server: Some(server), client: None }
     }
 
+    /// Around a server that was started in a way of its own.
+    pub fn around(home: Home, server: Server) -> Self {
+        Self { home, server: Some(server), client: None }
+    }
+
     pub fn server(&self) -> &Server {
         self.server.as_ref().must("find a running server")
     }
