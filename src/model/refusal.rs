@@ -45,7 +45,7 @@ pub enum Refusal {
         /// The limit.
         limit: u64,
     },
-    /// A commit with a generation for a group that does not exist.
+    /// There is no such group, and this request does not bring one into being.
     #[error("no such group")]
     UnknownGroup,
     /// The group has no such member, or no members at all.
