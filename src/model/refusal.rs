@@ -62,7 +62,7 @@ pub enum Refusal {
         /// The limit.
         limit: u64,
     },
-    /// A commit with a generation for a group that does not exist.
+    /// There is no such group, and this request does not bring one into being.
     #[error("no such group")]
     UnknownGroup,
     /// Nothing that takes space is done while there is too little of it.

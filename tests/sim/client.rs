@@ -52,6 +52,10 @@ pub(crate) struct Client {
     pub(crate) waits_for: Option<u64>,
     lead: Option<Vec<JoinedMember>>,
     metadata: u8,
+    assigned: usize,
+    leads: bool,
+    /// The generation it led, was stable in, and wants to see end.
+    ended: Option<i32>,
 }
 
 /// What it does next.
@@ -76,6 +80,9 @@ impl Client {
             waits_for: None,
             lead: None,
             metadata: 0,
+            assigned: 0,
+            leads: false,
+            ended: None,
         }
     }
 
@@ -88,14 +95,19 @@ impl Client {
     }
 
     /// What the phase asks for, if anything.
-    pub(crate) fn request(&self) -> Option<Request> {
+    pub(crate) fn request(&mut self) -> Option<Request> {
+        self.assigned += 1;
         match self.phase {
             Phase::Joining => Some(Request::Join(self.join())),
             Phase::Syncing => Some(Request::Sync(SyncRequest {
                 claim: self.claim(),
                 protocol_type: Some("consumer".into()),
                 protocol_name: None,
-                assignments: self.lead.as_deref().map(assign).unwrap_or_default(),
+                assignments: self
+                    .lead
+                    .as_deref()
+                    .map(|members| assign(members, self.assigned))
+                    .unwrap_or_default(),
             })),
             Phase::Stable | Phase::Over => None,
         }
@@ -126,6 +138,14 @@ impl Client {
         self.rejoin();
     }
 
+    /// With nothing new to say. If it leads, that is a rebalance: what it assigns may have changed.
+    pub(crate) fn join_again(&mut self) {
+        if self.leads && self.phase == Phase::Stable {
+            self.ended = Some(self.generation);
+        }
+        self.rejoin();
+    }
+
     pub(crate) fn rejoin(&mut self) {
         if self.phase != Phase::Over {
             (self.phase, self.waits_for, self.lead) = (Phase::Joining, None, None);
@@ -134,6 +154,8 @@ impl Client {
 
     fn forget(&mut self) {
         (self.member_id, self.generation) = (Arc::default(), -1);
+        // Without its id a static member goes on where it was.
+        self.ended = None;
         self.owned.clear();
     }
 
@@ -167,6 +189,13 @@ impl Client {
     }
 
     fn joined(&mut self, member_id: &Arc<str>, joined: &Joined) {
+        if let Some(ended) = self.ended.take() {
+            assert!(
+                joined.generation > ended,
+                "the leader of generation {ended} joined again, and it goes on"
+            );
+        }
+        self.leads = joined.leader == *member_id;
         self.phase = Phase::Syncing;
         self.member_id = member_id.clone();
         self.generation = joined.generation;
@@ -208,12 +237,12 @@ impl Client {
     }
 }
 
-/// Each partition to one member, in turn, the members by name.
-fn assign(members: &[JoinedMember]) -> Vec<(Arc<str>, Arc<[u8]>)> {
+/// Each partition to one member, in turn. No leader assigns the same way twice.
+fn assign(members: &[JoinedMember], turn: usize) -> Vec<(Arc<str>, Arc<[u8]>)> {
     let mut ids: Vec<&Arc<str>> = members.iter().map(|m| &m.member_id).collect();
     ids.sort();
     let part = |nth: usize| -> Arc<[u8]> {
-        (0..PARTITIONS).filter(|p| usize::from(*p) % ids.len() == nth).collect::<Vec<u8>>().into()
+        (0..PARTITIONS).filter(|p| (usize::from(*p) + turn) % ids.len() == nth).collect::<Vec<u8>>().into()
     };
     ids.iter().enumerate().map(|(nth, id)| ((*id).clone(), part(nth))).collect()
 }

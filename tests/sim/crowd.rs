@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use offsetd::model::group::{Answer, MemberClaim, SyncRequest};
+use offsetd::model::group::{Answer, MemberClaim, State, SyncRequest};
 use rand::Rng;
 
 use crate::client::{Client, Next, Phase, Request};
@@ -67,20 +67,22 @@ impl World {
 
     pub(crate) fn beat(&mut self, c: usize) {
         let client = &self.clients[c];
-        let (claim, phase) = (client.claim(), client.phase);
+        let (claim, phase, profile) = (client.claim(), client.phase, client.profile.clone());
+        let owns = !client.owned.is_empty();
+        let heartbeats = profile.heartbeats || !self.quiet;
+        let commits = profile.commits || !self.quiet;
         if phase == Phase::Over {
             return;
         }
-        let every = client.profile.session_ms as u64 / 3;
-        let client_owns_nothing = client.owned.is_empty();
-        if phase == Phase::Stable || (phase == Phase::Syncing && self.rng.random()) {
+        if heartbeats && (phase == Phase::Stable || (phase == Phase::Syncing && self.rng.random())) {
             self.send(c, Request::Heartbeat(claim.clone()));
         }
-        // While it joins again it still has what it had.
-        if !client_owns_nothing && phase != Phase::Syncing {
+        // While it joins again it still has what it had; while it syncs it has nothing, and some commit all the same.
+        let rash = phase == Phase::Syncing && self.rng.random_bool(0.2);
+        if commits && (owns || !heartbeats) && phase != Phase::Syncing || rash {
             self.send(c, Request::Commit(claim));
         }
-        self.at(self.now_ms + every, What::Beat(c));
+        self.at(self.now_ms + profile.session_ms as u64 / 3, What::Beat(c));
     }
 
     /// The process of a slot that started last, if it runs.
@@ -127,6 +129,11 @@ impl World {
                 self.clients[c].change_metadata();
                 self.proceed(c);
             }
+            Action::Rejoin(slot) => {
+                let Some(c) = self.running(slot) else { return };
+                self.clients[c].join_again();
+                self.proceed(c);
+            }
             Action::Kill => self.kill(),
             Action::KillAtWrite { lost } => self.kill_at_write = Some(lost),
             Action::Duplicate(n) => self.duplicates += n,
@@ -160,5 +167,30 @@ impl World {
         for request in requests {
             self.soon(What::Arrive { from: None, request });
         }
+    }
+
+    /// Everybody who lives is in one stable generation, and owns its part.
+    pub(crate) fn all_is_well(&self) {
+        assert_eq!(self.oracle.waiting(), 0, "requests wait in a quiet world");
+        let alive: Vec<&Client> = self.clients.iter().filter(|c| c.phase != Phase::Over).collect();
+        let Some(group) = &self.group else { return assert!(alive.is_empty(), "clients, and no group") };
+        let room = self.settings.max_members;
+        if alive.is_empty() {
+            return assert_eq!((group.state(), group.member_count()), (State::Empty, 0), "{group:#?}");
+        }
+        assert_eq!(group.state(), State::Stable, "{group:#?}");
+        if alive.len() > room {
+            // Static members that were late to join again stay above the limit, as in Kafka.
+            return assert!((room..=alive.len()).contains(&group.member_count()), "{group:#?}");
+        }
+        assert_eq!(group.member_count(), alive.len(), "members that are not there: {group:#?}");
+        let mut owned: Vec<u8> = Vec::new();
+        for client in &alive {
+            assert_eq!(client.phase, Phase::Stable, "{client:?}");
+            assert_eq!(client.generation, group.generation(), "{client:?}");
+            owned.extend(&client.owned);
+        }
+        owned.sort_unstable();
+        assert_eq!(owned, (0..PARTITIONS).collect::<Vec<u8>>(), "every partition has one owner");
     }
 }

@@ -16,6 +16,9 @@ struct Asked {
 #[derive(Debug, Default)]
 struct Generation {
     members: Option<BTreeSet<Owner>>,
+    /// Of the members, those that can only be in it by joining it.
+    dynamic: BTreeSet<String>,
+    told: BTreeSet<String>,
     parts: BTreeMap<Owner, Vec<u8>>,
 }
 
@@ -29,6 +32,12 @@ pub(crate) struct Oracle {
     bearers: BTreeMap<String, Vec<String>>,
     /// Members that were told they have left, since the coordinator started.
     left: BTreeSet<String>,
+    /// Those after whom nobody was left. No crash brings them back.
+    left_for_good: BTreeSet<String>,
+    /// Members and instances that somebody wanted gone.
+    unwanted: BTreeSet<String>,
+    /// The generation after which the coordinator was killed last.
+    killed_after: i32,
     /// The session timeout of each member.
     sessions: BTreeMap<String, u64>,
     /// Until when a member's session can last, by the last sign that it was known.
@@ -70,6 +79,7 @@ impl Oracle {
     pub(crate) fn coordinator_killed(&mut self, now_ms: u64) {
         self.asked.clear();
         self.left.clear();
+        self.killed_after = self.told;
         self.commits_under_way.clear();
         for (member, until) in &mut self.alive_until {
             *until = now_ms + self.sessions[member];
@@ -105,12 +115,15 @@ impl Oracle {
                 bearers.push(member.to_owned());
             }
         }
+        let known = self.generations.entry(number).or_default();
+        known.told.insert(member.to_owned());
         if !joined.members.is_empty() {
             let owner = |m: &offsetd::model::group::JoinedMember| {
                 m.instance_id.as_ref().unwrap_or(&m.member_id).to_string()
             };
             let members: BTreeSet<Owner> = joined.members.iter().map(owner).collect();
-            let known = self.generations.entry(number).or_default();
+            let dynamic = joined.members.iter().filter(|m| m.instance_id.is_none());
+            known.dynamic.extend(dynamic.map(|m| m.member_id.to_string()));
             match &known.members {
                 Some(before) => assert_eq!(before, &members, "generation {number} was handed out twice"),
                 None => known.members = Some(members),
@@ -140,8 +153,32 @@ impl Oracle {
         known.parts.insert(owner.clone(), part.to_vec());
     }
 
-    pub(crate) fn told_left(&mut self, member: &str) {
+    /// All answers of a step have left: who is in a new generation has been told so, unless a crash came between.
+    pub(crate) fn step_over(&self) {
+        let Some(newest) = self.generations.get(&self.told) else { return };
+        if newest.members.is_some() && self.told > self.killed_after + 1 {
+            let untold: Vec<&String> = newest.dynamic.difference(&newest.told).collect();
+            assert!(untold.is_empty(), "{untold:?} are in generation {} and were not told", self.told);
+        }
+    }
+
+    /// Somebody wants a member gone.
+    pub(crate) fn unwanted(&mut self, member: &str) {
+        self.unwanted.insert(member.to_owned());
+    }
+
+    /// A member that had waited for long was told that it is none.
+    pub(crate) fn turned_out(&self, member: &str, instance: Option<&str>) {
+        let was_one = self.sessions.contains_key(member);
+        let unwanted = self.unwanted.contains(member) || instance.is_some_and(|i| self.unwanted.contains(i));
+        assert!(!was_one || unwanted, "{member} expired while it waited");
+    }
+
+    pub(crate) fn told_left(&mut self, member: &str, for_good: bool) {
         self.left.insert(member.to_owned());
+        if for_good {
+            self.left_for_good.insert(member.to_owned());
+        }
     }
 
     /// A member's commit was let in.
@@ -149,6 +186,10 @@ impl Oracle {
         self.commits_accepted += 1;
         assert!(generation >= self.told, "a commit of {generation} was let in after {} was told", self.told);
         assert!(!self.left.contains(member), "a commit of {member} was let in after it left");
+        assert!(
+            !self.left_for_good.contains(member),
+            "a commit of {member} was let in after the group was empty"
+        );
         let names = self.bearers.iter().find(|(_, ids)| ids.iter().any(|id| id == member));
         if let Some((name, ids)) = names {
             assert_eq!(ids.last().map(String::as_str), Some(member), "a fenced member of {name} commits");

@@ -10,6 +10,8 @@ use offsetd::model::group::Settings;
 pub(crate) const PARTITIONS: u8 = 7;
 /// The longest a snapshot takes to become durable, in milliseconds, unless the disk is slow.
 pub(crate) const DISK_MS: u64 = 200;
+/// And if it is.
+pub(crate) const SLOW_DISK_MS: u64 = 5_000;
 /// Longest timeouts of a client, in milliseconds.
 pub(crate) const MAX_SESSION_MS: i32 = 10_000;
 pub(crate) const MAX_REBALANCE_MS: i32 = 12_000;
@@ -23,6 +25,9 @@ pub(crate) struct Profile {
     pub(crate) requires_known_id: bool,
     pub(crate) can_skip_assignment: bool,
     pub(crate) protocols: Vec<&'static str>,
+    /// How it shows that it lives once all is quiet. Without heartbeats, it commits even what it does not own.
+    pub(crate) heartbeats: bool,
+    pub(crate) commits: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -39,6 +44,8 @@ pub(crate) enum Action {
     Kick(usize),
     /// It joins again with other metadata.
     Change(usize),
+    /// It joins again as it is.
+    Rejoin(usize),
     /// The coordinator is killed and comes back with what is durable.
     Kill,
     /// The same, while the next snapshot is being written (so it is lost), or right after it was.
@@ -86,6 +93,8 @@ impl Plan {
                 requires_known_id: rng.random_bool(0.8),
                 can_skip_assignment: rng.random_bool(0.5),
                 protocols: lists.choose(&mut rng).unwrap().to_vec(),
+                heartbeats: slot % 3 != 1 || rng.random(),
+                commits: slot % 3 != 2 || rng.random(),
             })
             .collect();
         let until = rng.random_range(5_000..60_000);
@@ -93,7 +102,7 @@ impl Plan {
             (0..slots).map(|s| (rng.random_range(0..4_000), Action::Start(s))).collect();
         for _ in 0..rng.random_range(0..40) {
             let slot = rng.random_range(0..slots);
-            let action = match rng.random_range(0..22) {
+            let action = match rng.random_range(0..24) {
                 0..=3 => Action::Start(slot),
                 4 | 5 => Action::Crash(slot),
                 6 | 7 => Action::Pause(slot, rng.random_range(10..25_000)),
@@ -107,7 +116,8 @@ impl Plan {
                 17 => Action::Zombie(rng.random()),
                 18 => Action::Simple,
                 19 | 20 => Action::KillAtWrite { lost: rng.random() },
-                _ => Action::SlowDisk(rng.random_range(1..5_000)),
+                21 | 22 => Action::Rejoin(slot),
+                _ => Action::SlowDisk(rng.random_range(1..SLOW_DISK_MS)),
             };
             actions.push((rng.random_range(0..until), action));
         }

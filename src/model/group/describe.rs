@@ -61,9 +61,9 @@ impl Group {
         self.members.static_count()
     }
 
-    /// Bytes its members hold, about.
+    /// Bytes its members hold, pending ones too, about.
     pub fn bytes(&self) -> usize {
-        self.members.bytes()
+        self.members.bytes() + self.pending.bytes()
     }
 
     /// What DescribeGroups tells (Kafka: `GroupMetadataManager.describeGroups`, `ClassicGroupMember.describe`).

@@ -104,7 +104,8 @@ impl Group {
         );
         // An assignment stays with a member that joins again.
         let assigned = self.members.get(old).map_or(0, |m| m.assignment.len());
-        let bytes = self.members.bytes() - self.members.bytes_of(old) + assigned + new.bytes();
+        let gone = self.members.bytes_of(old) + self.pending.bytes_of(&request.member_id);
+        let bytes = self.bytes() - gone + assigned + new.bytes();
         bytes <= self.settings.max_group_bytes
     }
 
@@ -128,7 +129,7 @@ impl Group {
             return self.refuse_join(ticket, Arc::default(), Refusal::Busy, out);
         }
         self.create(out);
-        self.pending.insert(id.clone());
+        self.pending.add(id.clone());
         let (session_timeout_ms, _) = timeouts(&request);
         self.timers.set(Key::Session(id.clone()), self.after(session_timeout_ms));
         self.refuse_join(ticket, id, Refusal::MemberIdRequired, out);

@@ -2,7 +2,7 @@
 //!
 //! Members stand in the order in which they joined; wherever Kafka takes any of a hash map, we take the first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::message::{Protocol, Ticket};
@@ -96,6 +96,52 @@ impl Member {
 /// What a list of protocols takes.
 pub(super) fn bytes_of(protocols: &[Protocol]) -> usize {
     protocols.iter().map(|p| p.name.len() + p.metadata.len()).sum()
+}
+
+/// Ids that were given to clients which have not come back with them (Kafka: `pendingJoinMembers`).
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    ids: BTreeSet<Arc<str>>,
+    bytes: usize,
+}
+
+impl Pending {
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.ids.iter()
+    }
+
+    /// Bytes held: a client's id may be as long as a request's string.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn bytes_of(&self, id: &str) -> usize {
+        if self.contains(id) { OVERHEAD_BYTES + id.len() } else { 0 }
+    }
+
+    pub(super) fn add(&mut self, id: Arc<str>) {
+        self.remove(&id);
+        self.bytes += OVERHEAD_BYTES + id.len();
+        self.ids.insert(id);
+    }
+
+    /// False if it was not there.
+    pub(super) fn remove(&mut self, id: &str) -> bool {
+        self.bytes -= self.bytes_of(id);
+        self.ids.remove(id)
+    }
 }
 
 #[derive(Debug, Default)]

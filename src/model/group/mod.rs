@@ -65,6 +65,8 @@ mod snapshot;
 mod state;
 pub mod subscription;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod vote;
 
@@ -79,7 +81,7 @@ pub use snapshot::{BadSnapshot, MemberSnapshot, Phase, Snapshot};
 pub use state::State;
 
 use super::refusal::Refusal;
-use member::{Member, Members};
+use member::{Member, Members, Pending};
 use timers::{Key, Timers};
 
 /// The protocol type of consumers (Kafka: `ConsumerProtocol.PROTOCOL_TYPE`).
@@ -105,7 +107,7 @@ pub struct Settings {
     pub max_protocols: usize,
     /// Most bytes of protocol names and metadata of one member.
     pub max_member_bytes: usize,
-    /// Most bytes that a group's members may hold: protocols, assignments, ids, and 512 for each.
+    /// Most bytes that a group's members may hold, pending ones too: protocols, assignments, ids, and 512 for each.
     pub max_group_bytes: usize,
     /// Most answers that wait for a snapshot; above, requests are told to come again.
     pub max_held_answers: usize,
@@ -154,8 +156,8 @@ pub struct Group {
     /// One of the members; none only without members.
     leader: Option<Arc<str>>,
     members: Members,
-    /// Told to come back with an id (Kafka: `pendingJoinMembers`).
-    pending: BTreeSet<Arc<str>>,
+    /// Told to come back with an id.
+    pending: Pending,
     /// Joined this generation and have not synced.
     pending_sync: BTreeSet<Arc<str>>,
     /// Metadata of the members for the protocol of this generation, if they are consumers.
@@ -183,7 +185,7 @@ impl Group {
             generation: 0,
             leader: None,
             members: Members::default(),
-            pending: BTreeSet::new(),
+            pending: Pending::default(),
             pending_sync: BTreeSet::new(),
             subscriptions: None,
             timers: Timers::default(),
@@ -236,6 +238,8 @@ impl Group {
         }
         self.timers.cancel_all();
         self.state = State::Dead;
+        // Nothing more becomes durable, and a refusal must not wait for it.
+        self.durable_seq = self.last_seq;
         tickets
     }
 
@@ -299,13 +303,16 @@ impl Group {
     /// Asserts everything that holds between two steps. For tests: it looks at all members.
     pub fn check(&self) {
         self.members.check();
+        if self.state == State::Dead {
+            return assert!(self.held.is_empty() && self.timers.next().is_none());
+        }
         let parked = |m: &Member| m.awaits_join() || m.awaits_sync();
         assert!(self.timers.next().is_none_or(|at| at > self.now_ms), "a deadline in the past");
         assert!(self.pending.len() <= self.settings.max_pending_members);
-        assert!(self.members.bytes() <= self.settings.max_group_bytes);
+        assert!(self.bytes() <= self.settings.max_group_bytes);
         assert!(self.durable_seq <= self.last_seq);
         assert!(self.held.iter().all(|held| held.seq > self.durable_seq), "held for nothing");
-        for id in &self.pending {
+        for id in self.pending.iter() {
             assert!(!self.members.contains(id));
             assert!(self.timers.is_set(&Key::Session(id.clone())), "pending member {id} never expires");
         }

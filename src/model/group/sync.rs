@@ -58,7 +58,7 @@ impl Group {
     fn check_assignment(&self, assignment: &[(Arc<str>, Arc<[u8]>)]) -> Result<(), Refusal> {
         let known = assignment.iter().filter(|(id, _)| self.members.contains(id));
         let held: usize = self.members.iter().map(|m| m.assignment.len()).sum();
-        let size = self.members.bytes() - held + known.map(|(_, bytes)| bytes.len()).sum::<usize>();
+        let size = self.bytes() - held + known.map(|(_, bytes)| bytes.len()).sum::<usize>();
         let limit = self.settings.max_group_bytes;
         if size > limit {
             Err(Refusal::RequestTooLarge { what: "bytes in a group", size, limit })
