@@ -72,7 +72,7 @@ pub(super) fn broker(room: &Room, peer: &Peer) -> Vec<Setting> {
     let guard = &room.coordinator.guard;
     let mode = guard.of_group(&peer.tenant_name, "").mode("").as_str();
     let code = i64::from(guard.code(&peer.tenant_name));
-    vec![
+    let mut settings = vec![
         advertised,
         Setting::new(
             "auto.create.topics.enable",
@@ -122,7 +122,19 @@ pub(super) fn broker(room: &Room, peer: &Peer) -> Vec<Setting> {
             both(|c| i64::try_from(c.server.max_request_bytes).unwrap_or(i64::MAX)),
             "Largest request: server.max_request_bytes.",
         ),
-    ]
+    ];
+    // Kafka has no word for "never".
+    let retention_ms = ours.offsets_retention_ms(&peer.tenant_name);
+    if retention_ms > 0 {
+        settings.push(Setting::new(
+            "offsets.retention.minutes",
+            INT,
+            (retention_ms / 60_000, 0),
+            "What is committed is forgotten after so long: retention.offsets_ms. Its floor stays.",
+        ));
+        settings.sort_unstable_by_key(|setting| setting.name);
+    }
+    settings
 }
 
 /// A topic's, sorted by name: no records are kept, so there is nothing to retain or to compact.

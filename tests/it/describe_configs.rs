@@ -76,6 +76,17 @@ fn the_broker_tells_its_settings() {
     }
 }
 
+/// Kafka has no word for "never", which is the default.
+#[test]
+fn retention_is_told_where_there_is_one() {
+    for (toml, told) in [("", None), ("[retention]\noffsets_ms = 604800000", Some("10080"))] {
+        let mut world = World::configured(toml);
+        let broker = describe(&mut world, 4, keys(resource(BROKER, "1"), &["offsets.retention.minutes"]));
+        let values: Vec<_> = broker.configs.iter().map(|config| config.value.as_deref()).collect();
+        assert_eq!(values, told.map(Some).into_iter().collect::<Vec<_>>(), "{toml:?}");
+    }
+}
+
 #[test]
 fn a_topic_and_a_group_tell_what_holds_for_them() {
     let mut world = World::configured("[[guard.overrides]]\ngroup = \"connect-*\"\nmode = \"observe\"");
