@@ -47,10 +47,11 @@ pub(super) async fn handle(
     };
     let mut results: Vec<_> =
         twice.into_iter().map(|name| result(name, Err(Failure::twice("name")))).collect();
-    for topic in request.topics.into_iter().filter(|topic| !skip.contains(&topic.name)) {
-        let outcome = one(&topic, request.validate_only, room, peer, actor).await;
-        results.push(result(topic.name, outcome));
-    }
+    let wanted: Vec<_> = request.topics.into_iter().filter(|topic| !skip.contains(&topic.name)).collect();
+    let validate_only = request.validate_only;
+    let grown =
+        topics::together(wanted.iter().map(|topic| one(topic, validate_only, room, peer, actor))).await;
+    results.extend(wanted.into_iter().zip(grown).map(|(topic, outcome)| result(topic.name, outcome)));
     CreatePartitionsResponse::default().with_results(results)
 }
 

@@ -57,14 +57,18 @@ pub(super) async fn handle(
     let memory = peer.reserve(request.topics.len() * ENTRY_BYTES, room).await?;
     let twice = topics::repeated(request.topics.iter().map(|topic| topic.name.clone()));
     let skip: HashSet<&TopicName> = twice.iter().collect();
-    let mut results = Vec::with_capacity(request.topics.len());
-    for topic in request.topics.into_iter().filter(|topic| !skip.contains(&topic.name)) {
-        let made = one(&topic, request.validate_only, room, peer, actor).await;
-        results.push(match made {
+    let wanted: Vec<_> = request.topics.into_iter().filter(|topic| !skip.contains(&topic.name)).collect();
+    let validate_only = request.validate_only;
+    let made =
+        topics::together(wanted.iter().map(|topic| one(topic, validate_only, room, peer, actor))).await;
+    let mut results: Vec<_> = wanted
+        .into_iter()
+        .zip(made)
+        .map(|(topic, made)| match made {
             Ok(made) => answer(topic.name, &made, version),
             Err(failure) => failed(topic.name, failure),
-        });
-    }
+        })
+        .collect();
     results.extend(twice.into_iter().map(|name| failed(name, Failure::twice("name"))));
     Ok((CreateTopicsResponse::default().with_topics(results), memory))
 }

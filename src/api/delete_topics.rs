@@ -15,7 +15,6 @@ use uuid::Uuid;
 
 use super::topics::{self, Failure};
 use super::{Peer, Room, text};
-use crate::model::names::StreamName;
 use crate::model::op::{Actor, StreamInfo};
 use crate::wire::codes;
 use crate::wire::guard::{Kind, Shape, only, since};
@@ -87,10 +86,11 @@ pub(super) async fn handle(
         }
     }
     doomed.retain(|(_, stream)| !taken.contains(&id_of(stream)));
-    for (name, stream) in doomed {
+    let deleted = topics::together(doomed.iter().map(|(_, stream)| delete(stream, room, peer, actor))).await;
+    for ((name, stream), outcome) in doomed.into_iter().zip(deleted) {
         let (id, by_name) = (id_of(&stream), name.is_some());
         let named = name.unwrap_or_else(|| TopicName(text(stream.name.as_str())));
-        results.push(match delete(stream.name, stream.topic_id, room, peer, actor).await {
+        results.push(match outcome {
             Ok(()) => result(Some(named), id, Ok(())),
             Err(why) if by_name => result(Some(named), Uuid::nil(), Err(why.unwrap_or_else(unknown_name))),
             Err(why) => result(None, id, Err(why.unwrap_or_else(unknown_id))),
@@ -101,13 +101,13 @@ pub(super) async fn handle(
 
 /// Deletes this very incarnation. `Err(None)`: it has gone since it was found.
 async fn delete(
-    name: StreamName,
-    id: [u8; 16],
+    stream: &StreamInfo,
     room: &Room,
     peer: &Peer,
     actor: &Arc<Actor>,
 ) -> Result<(), Option<Failure>> {
-    match room.coordinator.delete_stream(peer.tenant, name.clone(), Some(id), actor.clone()).await {
+    let (name, id) = (stream.name.clone(), Some(stream.topic_id));
+    match room.coordinator.delete_stream(peer.tenant, name.clone(), id, actor.clone()).await {
         Ok(Some(positions)) => {
             let (tenant, client_id, address) = (&*peer.tenant_name, &*actor.client_id, &*actor.host);
             tracing::info!(tenant, stream = %name, positions, client_id, address, "stream deleted");

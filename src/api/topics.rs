@@ -3,7 +3,10 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::future::poll_fn;
 use std::hash::Hash;
+use std::pin::Pin;
+use std::task::Poll;
 
 use kafka_protocol::messages::BrokerId;
 use kafka_protocol::protocol::StrBytes;
@@ -66,6 +69,43 @@ pub(super) fn repeated<T: Clone + Eq + Hash>(items: impl Iterator<Item = T>) -> 
         }
     }
     twice
+}
+
+/// Futures that [`together`] drives at a time.
+const AT_A_TIME: usize = 256;
+
+/// Drives futures side by side, so that what they ask of the store shares syncs. They start in the order given, and so
+/// come the results.
+pub(super) async fn together<F: Future>(mut futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    enum Slot<F: Future> {
+        Running(Pin<Box<F>>),
+        Done(F::Output),
+    }
+    let mut results = Vec::new();
+    loop {
+        let mut slots: Vec<_> =
+            futures.by_ref().take(AT_A_TIME).map(|future| Slot::Running(Box::pin(future))).collect();
+        if slots.is_empty() {
+            return results;
+        }
+        poll_fn(|context| {
+            let mut all = Poll::Ready(());
+            for slot in &mut slots {
+                if let Slot::Running(future) = slot {
+                    match future.as_mut().poll(context) {
+                        Poll::Ready(result) => *slot = Slot::Done(result),
+                        Poll::Pending => all = Poll::Pending,
+                    }
+                }
+            }
+            all
+        })
+        .await;
+        results.extend(slots.into_iter().filter_map(|slot| match slot {
+            Slot::Done(result) => Some(result),
+            Slot::Running(_) => None,
+        }));
+    }
 }
 
 /// Replicas that a caller chose for one partition: there is one broker, so they can only be it (Kafka:
@@ -265,6 +305,22 @@ mod tests {
     fn what_stands_twice_is_told_once() {
         assert_eq!(repeated(["a", "b", "a", "c", "b", "a"].into_iter()), ["a", "b"]);
         assert_eq!(repeated(["a", "b"].into_iter()), [""; 0]);
+    }
+
+    /// None of them ends before all have begun, and there are more than are driven at a time.
+    #[tokio::test]
+    async fn futures_run_side_by_side_and_end_in_order() {
+        let barrier = tokio::sync::Barrier::new(AT_A_TIME);
+        let numbers = 0..2 * AT_A_TIME;
+        let wait = |n| {
+            let barrier = &barrier;
+            async move {
+                barrier.wait().await;
+                n
+            }
+        };
+        assert_eq!(together(numbers.clone().map(wait)).await, numbers.collect::<Vec<_>>());
+        assert_eq!(together(std::iter::empty::<std::future::Ready<()>>()).await, []);
     }
 
     #[test]

@@ -256,3 +256,17 @@ fn none_of_none_and_a_null_list_hangs_up() {
         world.hangs_up_on(wire::CREATE_TOPICS, version, &body);
     }
 }
+
+/// More than are driven side by side at a time: the answers stay in order.
+#[test]
+fn a_thousand_topics_are_made_and_deleted_at_once() {
+    let mut world = World::new();
+    let names: Vec<String> = (0..1_000).map(|n| format!("t{n}")).collect();
+    let answer = world.client().call(7, &create_request(names.iter().map(|name| new_topic(name)).collect()));
+    let told: Vec<_> = answer.topics.iter().map(|topic| (topic.name.to_string(), topic.error_code)).collect();
+    let expected: Vec<_> = names.iter().map(|name| (name.clone(), NONE)).collect();
+    assert_eq!(told, expected);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(world.client().delete_topics(6, &names), expected);
+    assert_eq!(world.client().topic_told("t999").0, UNKNOWN_TOPIC_OR_PARTITION);
+}
