@@ -1,9 +1,11 @@
 //! The error codes in an answer, for the metrics. Each API's answer says where its codes stand; Kafka's `errorCounts`.
 
 use kafka_protocol::messages::{
-    ApiVersionsResponse, DeleteGroupsResponse, DescribeClusterResponse, DescribeGroupsResponse,
-    FetchResponse, FindCoordinatorResponse, ListGroupsResponse, ListOffsetsResponse, MetadataResponse,
-    OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse, ProduceResponse,
+    ApiVersionsResponse, CreatePartitionsResponse, CreateTopicsResponse, DeleteGroupsResponse,
+    DeleteTopicsResponse, DescribeClusterResponse, DescribeConfigsResponse, DescribeGroupsResponse,
+    DescribeTopicPartitionsResponse, FetchResponse, FindCoordinatorResponse, ListGroupsResponse,
+    ListOffsetsResponse, MetadataResponse, OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse,
+    ProduceResponse,
 };
 
 use crate::wire::codes::{self, Code};
@@ -82,6 +84,36 @@ impl Codes for DescribeGroupsResponse {
 impl Codes for DeleteGroupsResponse {
     fn each(&self, see: &mut impl FnMut(Code)) {
         self.results.iter().for_each(|group| see(group.error_code));
+    }
+}
+
+impl Codes for CreateTopicsResponse {
+    fn each(&self, see: &mut impl FnMut(Code)) {
+        self.topics.iter().for_each(|topic| see(topic.error_code));
+    }
+}
+
+impl Codes for DeleteTopicsResponse {
+    fn each(&self, see: &mut impl FnMut(Code)) {
+        self.responses.iter().for_each(|topic| see(topic.error_code));
+    }
+}
+
+impl Codes for CreatePartitionsResponse {
+    fn each(&self, see: &mut impl FnMut(Code)) {
+        self.results.iter().for_each(|topic| see(topic.error_code));
+    }
+}
+
+impl Codes for DescribeTopicPartitionsResponse {
+    fn each(&self, see: &mut impl FnMut(Code)) {
+        self.topics.iter().for_each(|topic| see(topic.error_code));
+    }
+}
+
+impl Codes for DescribeConfigsResponse {
+    fn each(&self, see: &mut impl FnMut(Code)) {
+        self.results.iter().for_each(|resource| see(resource.error_code));
     }
 }
 

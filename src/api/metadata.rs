@@ -40,7 +40,8 @@ pub(super) const SHAPE: Shape = &[
 ];
 
 /// Bits of `AclOperation` that apply to a topic: read, write, create, delete, alter, describe, and configs.
-const TOPIC_OPERATIONS: i32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
+pub(super) const TOPIC_OPERATIONS: i32 =
+    1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 /// The same for a cluster: create, alter, describe, cluster action, configs, idempotent write.
 pub(super) const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
@@ -184,7 +185,7 @@ fn refused(topics: &[MetadataRequestTopic]) -> MetadataResponse {
 }
 
 /// Kafka's `Topic.isInternal`.
-fn is_internal(name: &str) -> bool {
+pub(super) fn is_internal(name: &str) -> bool {
     matches!(name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
 }
 

@@ -7,10 +7,16 @@
 //!
 //! A version outside the list closes the connection, as in Kafka; ApiVersions itself answers one it does not know.
 
+mod answer;
 mod api_versions;
+mod create_partitions;
+mod create_topics;
 mod delete_groups;
+mod delete_topics;
 mod describe_cluster;
+mod describe_configs;
 mod describe_groups;
+mod describe_topic_partitions;
 mod errors;
 mod fetch;
 mod find_coordinator;
@@ -22,29 +28,30 @@ mod offset_delete;
 mod offset_fetch;
 mod peer;
 mod produce;
+mod settings;
+mod topics;
 
-use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, DeleteGroupsRequest, DescribeClusterRequest, DescribeGroupsRequest,
-    FetchRequest, FindCoordinatorRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest, ResponseHeader,
+    ApiKey, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
+    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
+    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, ListGroupsRequest,
+    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+    ProduceRequest,
 };
-use kafka_protocol::protocol::{Encodable, HeaderVersion, Message, Request as KafkaRequest, StrBytes};
-use tokio::sync::OwnedSemaphorePermit;
+use kafka_protocol::protocol::{Message, Request as KafkaRequest, StrBytes};
 
 use crate::metrics::{ApiMeter, Metrics};
 use crate::model::op::Actor;
-use crate::wire::codes;
-use crate::wire::guard::{self, Malformed, Shape};
+use crate::wire::guard::{self, Shape};
 use crate::wire::header::{self, Flexible, Request};
 
-use errors::Codes;
+pub use answer::{Answer, Origin, Parked, Reply, Unanswerable};
 pub use offset_commit::PendingCommit;
+use peer::cut;
 pub use peer::{LARGE_KIB, Peer, Room, Share};
-use peer::{cut, kib};
 
 /// An API that is served.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +109,30 @@ pub const APIS: &[Api] = &[
         api_versions::VERSIONS,
         api_versions::SHAPE,
     ),
+    api::<CreateTopicsRequest>(
+        ApiKey::CreateTopics,
+        "CreateTopics",
+        create_topics::VERSIONS,
+        create_topics::SHAPE,
+    ),
+    api::<DeleteTopicsRequest>(
+        ApiKey::DeleteTopics,
+        "DeleteTopics",
+        delete_topics::VERSIONS,
+        delete_topics::SHAPE,
+    ),
+    api::<DescribeConfigsRequest>(
+        ApiKey::DescribeConfigs,
+        "DescribeConfigs",
+        describe_configs::VERSIONS,
+        describe_configs::SHAPE,
+    ),
+    api::<CreatePartitionsRequest>(
+        ApiKey::CreatePartitions,
+        "CreatePartitions",
+        create_partitions::VERSIONS,
+        create_partitions::SHAPE,
+    ),
     api::<DeleteGroupsRequest>(
         ApiKey::DeleteGroups,
         "DeleteGroups",
@@ -119,6 +150,12 @@ pub const APIS: &[Api] = &[
         "DescribeCluster",
         describe_cluster::VERSIONS,
         describe_cluster::SHAPE,
+    ),
+    api::<DescribeTopicPartitionsRequest>(
+        ApiKey::DescribeTopicPartitions,
+        "DescribeTopicPartitions",
+        describe_topic_partitions::VERSIONS,
+        describe_topic_partitions::SHAPE,
     ),
 ];
 
@@ -167,78 +204,11 @@ impl Meters {
     }
 }
 
-/// A request's correlation id and version, and what it was: all that its answer needs to know of it.
-#[derive(Debug)]
-pub struct Origin {
-    api: &'static Api,
-    version: i16,
-    correlation_id: i32,
-    meter: Arc<ApiMeter>,
-}
-
 /// A request that is not malformed, ready to be handled.
 #[derive(Debug)]
 pub struct Admitted {
     origin: Origin,
     request: Request,
-}
-
-/// An answer, or the promise of one.
-#[derive(Debug)]
-pub enum Reply {
-    /// The frame, its size included, and its share of the memory for large answers, held until it is written.
-    Now(BytesMut, Option<OwnedSemaphorePermit>),
-    /// A commit that waits for its sync.
-    Later(Box<PendingCommit>),
-    /// An answer that waits for something else, for as long as that takes. May be dropped.
-    Parked(Parked),
-}
-
-/// An answer held back. It is the only thing its connection does meanwhile, as in Kafka.
-pub struct Parked(pub Pin<Box<dyn Future<Output = Result<Answer, Unanswerable>> + Send>>);
-
-/// A frame, its size included, and its share of the memory for large answers.
-pub type Answer = (BytesMut, Option<OwnedSemaphorePermit>);
-
-impl std::fmt::Debug for Parked {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parked").finish_non_exhaustive()
-    }
-}
-
-/// Why a connection is closed rather than answered.
-#[derive(Debug, thiserror::Error)]
-pub enum Unanswerable {
-    /// Kafka, too, closes the connection on a key or version it does not know.
-    #[error("API key {key} version {version} is not served")]
-    Unknown {
-        /// The key.
-        key: i16,
-        /// The version.
-        version: i16,
-    },
-    /// Bytes that do not make a request.
-    #[error("malformed {api} version {version}: {why}")]
-    Malformed {
-        /// The API.
-        api: &'static str,
-        /// The version.
-        version: i16,
-        /// What is wrong.
-        why: String,
-    },
-    /// Bytes that do not even make a header.
-    #[error(transparent)]
-    Header(#[from] Malformed),
-    /// Kafka, too, closes the connection where it has an error to tell and may not answer.
-    #[error("{0}")]
-    Unwanted(&'static str),
-    /// Others of the tenant hold the memory for answers, and do not read them.
-    #[error("no memory for the answer: other clients of this tenant do not read theirs")]
-    NoMemory,
-    /// A bug: an answer that does not encode.
-    #[error("the answer could not be encoded: {0}")]
-    Encode(String),
 }
 
 impl Admitted {
@@ -295,6 +265,7 @@ pub async fn handle(
     let echo = match origin.api.key {
         ApiKey::OffsetCommit | ApiKey::OffsetFetch | ApiKey::Metadata | ApiKey::ListGroups => None,
         ApiKey::ApiVersions | ApiKey::DescribeCluster => None,
+        ApiKey::CreateTopics | ApiKey::DescribeConfigs | ApiKey::DescribeTopicPartitions => None,
         _ => peer.reserve(echo_bytes(request.body.len(), room, peer), room).await?,
     };
     match origin.api.key {
@@ -359,6 +330,32 @@ pub async fn handle(
             let body = offset_delete::handle(decode(&origin, request)?, room, peer, actor).await;
             origin.encode_with(origin.version, &body, echo)
         }
+        ApiKey::CreateTopics => {
+            let actor = peer.actor(actor, request.client_id.as_deref(), "");
+            let body = decode(&origin, request)?;
+            let (body, memory) = create_topics::handle(body, origin.version, room, peer, &actor).await?;
+            origin.encode_with(origin.version, &body, memory)
+        }
+        ApiKey::DeleteTopics => {
+            let actor = peer.actor(actor, request.client_id.as_deref(), "");
+            let body = delete_topics::handle(decode(&origin, request)?, room, peer, &actor).await;
+            origin.encode_with(origin.version, &body, echo)
+        }
+        ApiKey::CreatePartitions => {
+            let actor = peer.actor(actor, request.client_id.as_deref(), "");
+            let body = create_partitions::handle(decode(&origin, request)?, room, peer, &actor).await;
+            origin.encode_with(origin.version, &body, echo)
+        }
+        ApiKey::DescribeConfigs => {
+            let (body, memory) =
+                describe_configs::handle(decode(&origin, request)?, origin.version, room, peer).await?;
+            origin.encode_with(origin.version, &body, memory)
+        }
+        ApiKey::DescribeTopicPartitions => {
+            let (body, memory) =
+                describe_topic_partitions::handle(&decode(&origin, request)?, room, peer).await?;
+            origin.encode_with(origin.version, &body, memory)
+        }
         ApiKey::OffsetCommit => {
             let client_id = request.client_id.clone();
             let body = decode(&origin, request)?;
@@ -381,59 +378,6 @@ fn echo_bytes(request_bytes: usize, room: &Room, peer: &Peer) -> usize {
 fn decode<R: KafkaRequest>(origin: &Origin, request: Request) -> Result<R, Unanswerable> {
     let mut body = request.body.freeze();
     R::decode(&mut body, origin.version).map_err(|why| origin.malformed(why))
-}
-
-impl Origin {
-    fn malformed(&self, why: impl ToString) -> Unanswerable {
-        Unanswerable::Malformed { api: self.api.name, version: self.version, why: why.to_string() }
-    }
-
-    fn encode<R: Encodable + HeaderVersion + Codes>(&self, body: &R) -> Result<Reply, Unanswerable> {
-        self.encode_with(self.version, body, None)
-    }
-
-    fn encode_with<R: Encodable + HeaderVersion + Codes>(
-        &self,
-        version: i16,
-        body: &R,
-        memory: Option<OwnedSemaphorePermit>,
-    ) -> Result<Reply, Unanswerable> {
-        self.answer(version, body, memory).map(|(frame, memory)| Reply::Now(frame, memory))
-    }
-
-    fn answer<R: Encodable + HeaderVersion + Codes>(
-        &self,
-        version: i16,
-        body: &R,
-        memory: Option<OwnedSemaphorePermit>,
-    ) -> Result<Answer, Unanswerable> {
-        let frame = self.frame(version, body).map_err(|why| Unanswerable::Encode(why.to_string()))?;
-        // What making it took is free again; what is written is not.
-        let written = memory.and_then(|mut memory| {
-            let kib = (kib(frame.len()) as usize).min(memory.num_permits());
-            memory.split(kib)
-        });
-        Ok((frame, written))
-    }
-
-    /// The answer's bytes. Counts it.
-    fn frame<R: Encodable + HeaderVersion + Codes>(
-        &self,
-        version: i16,
-        body: &R,
-    ) -> Result<BytesMut, Malformed> {
-        const FAILED: Malformed = Malformed("a field does not fit its version");
-        let header = ResponseHeader::default().with_correlation_id(self.correlation_id);
-        let size = body.compute_size(version).map_err(|_| FAILED)?;
-        let mut out = BytesMut::with_capacity(size + 16);
-        out.put_i32(0);
-        header.encode(&mut out, R::header_version(version)).map_err(|_| FAILED)?;
-        body.encode(&mut out, version).map_err(|_| FAILED)?;
-        let size = i32::try_from(out.len() - 4).map_err(|_| Malformed("an answer over 2 GiB"))?;
-        out[..4].copy_from_slice(&size.to_be_bytes());
-        self.meter.answered(&errors::errors_in(body), codes::name);
-        Ok(out)
-    }
 }
 
 /// Text of a store as text of an answer.

@@ -7,6 +7,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Meters, Unanswerable};
+use crate::config::Config;
 use crate::coordinator::Coordinator;
 use crate::coordinator::quota::Quota;
 use crate::metrics::TenantMeter;
@@ -53,6 +54,8 @@ pub struct Room {
     pub coordinator: Arc<Coordinator>,
     /// Counts by API and version.
     pub meters: Meters,
+    /// The settings, for those who ask for them.
+    pub config: Arc<Config>,
     /// Our broker id.
     pub node_id: i32,
     /// Largest answer, in bytes.

@@ -124,6 +124,7 @@ impl Server {
         let room = Arc::new(Room {
             coordinator: coordinator.clone(),
             meters,
+            config: Arc::new(config.clone()),
             node_id: server.node_id,
             max_response_bytes: server.max_response_bytes,
             max_items_per_request: server.max_items_per_request,

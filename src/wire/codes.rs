@@ -38,6 +38,16 @@ pub const REBALANCE_IN_PROGRESS: Code = 27;
 pub const INVALID_COMMIT_OFFSET_SIZE: Code = 28;
 /// No such version of this API.
 pub const UNSUPPORTED_VERSION: Code = 35;
+/// A topic of this name is there.
+pub const TOPIC_ALREADY_EXISTS: Code = 36;
+/// A number of partitions that cannot be.
+pub const INVALID_PARTITIONS: Code = 37;
+/// A number of replicas that cannot be.
+pub const INVALID_REPLICATION_FACTOR: Code = 38;
+/// Replicas that cannot be.
+pub const INVALID_REPLICA_ASSIGNMENT: Code = 39;
+/// A config that is not known, or its value.
+pub const INVALID_CONFIG: Code = 40;
 /// A request that makes no sense.
 pub const INVALID_REQUEST: Code = 42;
 /// Code of a regression: no client retries it, and its text is true.
@@ -132,6 +142,21 @@ pub fn of_metadata(refusal: &Refusal) -> Code {
         Refusal::LimitReached { .. } => POLICY_VIOLATION,
         // What a Kafka answers while a topic is in the making: clients ask again.
         Refusal::NoSpace { .. } => LEADER_NOT_AVAILABLE,
+        _ => UNKNOWN_TOPIC_OR_PARTITION,
+    }
+}
+
+/// The code of a topic that was not created, enlarged or deleted.
+pub fn of_catalogue(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::StreamExists => TOPIC_ALREADY_EXISTS,
+        Refusal::NotMorePartitions { .. } => INVALID_PARTITIONS,
+        Refusal::InvalidStream => INVALID_TOPIC,
+        // Kafka's own code for more partitions than it will make.
+        Refusal::LimitReached { .. }
+        | Refusal::PartitionCount { .. }
+        | Refusal::PartitionOutOfRange { .. } => POLICY_VIOLATION,
+        Refusal::NoSpace { .. } => NO_SPACE,
         _ => UNKNOWN_TOPIC_OR_PARTITION,
     }
 }

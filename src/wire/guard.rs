@@ -33,8 +33,12 @@ pub enum Kind {
     Array(Shape),
     /// An array that may be null.
     NullableArray(Shape),
+    /// A structure that may be null: a byte says which.
+    NullableStruct(Shape),
     /// An array of strings.
     Strings,
+    /// An array of strings that may be null.
+    NullableStrings,
     /// An array of 32-bit numbers.
     Int32s,
 }
@@ -156,10 +160,23 @@ impl Walk<'_> {
                 Some(count) => self.entries(count, shape),
                 None => Ok(()),
             },
+            Kind::NullableStruct(shape) => {
+                let marker = self.body.get(self.at).copied().ok_or(SHORT)?;
+                self.at += 1;
+                match marker as i8 {
+                    1 => self.fields(shape),
+                    i8::MIN..=-1 => Ok(()),
+                    _ => Err(Malformed("a structure is neither there nor null")),
+                }
+            }
             Kind::Strings => {
                 let count = self.count()?.ok_or(NULL)?;
-                (0..count).try_for_each(|_| self.field(Kind::String))
+                self.strings(count)
             }
+            Kind::NullableStrings => match self.count()? {
+                Some(count) => self.strings(count),
+                None => Ok(()),
+            },
             Kind::Int32s => {
                 let count = self.count()?.ok_or(NULL)?;
                 self.skip(count.checked_mul(4).ok_or(SHORT)?)
@@ -169,6 +186,10 @@ impl Walk<'_> {
 
     fn entries(&mut self, count: usize, shape: Shape) -> Result<(), Malformed> {
         (0..count).try_for_each(|_| self.fields(shape))
+    }
+
+    fn strings(&mut self, count: usize) -> Result<(), Malformed> {
+        (0..count).try_for_each(|_| self.field(Kind::String))
     }
 
     /// A count that the bytes left could hold: no entry is smaller than a byte.

@@ -59,15 +59,25 @@ impl Client {
     }
 
     pub(crate) fn java(name: &'static str, role: &'static str) -> Self {
+        Self::compiled(name, "java", "clients", role)
+    }
+
+    /// Kafka's command line tools: the script is their command lines.
+    pub(crate) fn kafka_tools() -> Self {
+        Self::compiled("kafka_tools", "tools", "tools", "tools")
+    }
+
+    /// `Main` of a package, of the Maven project of that folder.
+    fn compiled(name: &'static str, project: &str, package: &str, role: &'static str) -> Self {
         let missing = missing(
-            "java",
-            &java_inputs(),
+            project,
+            &java_inputs(project, package),
             &[
                 ("javac", &["-version"], "javac is missing; install openjdk-17-jdk-headless, then run"),
                 ("mvn", &["-version"], "mvn is missing; install maven, then run"),
             ],
         );
-        let java = installed().join("java");
+        let java = installed().join(project);
         let mut class_path = java.join("classes").into_os_string();
         class_path.push(":");
         class_path.push(java.join("lib/*"));
@@ -77,7 +87,7 @@ impl Client {
             "-XX:TieredStopAtLevel=1".into(),
             "-cp".into(),
             class_path,
-            "clients.Main".into(),
+            format!("{package}.Main").into(),
         ];
         Self { name, command, role, reach: Reach { metadata: true, epochs: true }, missing }
     }
@@ -98,13 +108,7 @@ impl Client {
 
     /// False if something is missing; then the user has been told. With OFFSETD_REQUIRE_CLIENTS=1 that is a failure.
     pub(crate) fn is_there(&self) -> bool {
-        let Some(reason) = &self.missing else { return true };
-        let required = std::env::var("OFFSETD_REQUIRE_CLIENTS").is_ok_and(|value| value == "1");
-        assert!(!required, "OFFSETD_REQUIRE_CLIENTS=1, but {reason}");
-        // Not eprintln!, which the test harness would keep to itself: a skipped test passes.
-        let line = format!("SKIPPED clients::{}: {reason}\n", self.name);
-        std::io::stderr().write_all(line.as_bytes()).expect("write to stderr");
-        false
+        self.missing.as_ref().is_none_or(|reason| skipped(self.name, reason))
     }
 
     /// The lines that a new process of this client prints for the script.
@@ -154,10 +158,20 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
+/// Tells the user that a test is left out, and why; never gives true. With OFFSETD_REQUIRE_CLIENTS=1 it is a failure.
+pub(crate) fn skipped(name: &str, reason: &str) -> bool {
+    let required = std::env::var("OFFSETD_REQUIRE_CLIENTS").is_ok_and(|value| value == "1");
+    assert!(!required, "OFFSETD_REQUIRE_CLIENTS=1, but {reason}");
+    // Not eprintln!, which the test harness would keep to itself: a skipped test passes.
+    let line = format!("SKIPPED clients::{name}: {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("write to stderr");
+    false
+}
+
 /// The text that setup.sh stamps the compiled programs with: the project file, then the sources by name.
-fn java_inputs() -> Vec<u8> {
-    let java = sources().join("java");
-    let dir = java.join("src/main/java/clients");
+fn java_inputs(project: &str, package: &str) -> Vec<u8> {
+    let java = sources().join(project);
+    let dir = java.join("src/main/java").join(package);
     let mut paths: Vec<_> =
         fs::read_dir(dir).expect("list the Java sources").map(|e| e.unwrap().path()).collect();
     paths.sort();

@@ -8,6 +8,8 @@ mod client;
 mod golden;
 mod groups;
 mod server;
+mod tools;
+mod walk;
 
 use client::Client;
 use server::Server;

@@ -16,19 +16,26 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// Goes away with the server, and not before.
     dir: TempDir,
+    /// Variables of its environment.
+    settings: &'static [(&'static str, &'static str)],
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With settings that are not the defaults, as variables of its environment.
+    pub(crate) fn with(settings: &'static [(&'static str, &'static str)]) -> Self {
         let dir = tempfile::tempdir().expect("make a temporary directory");
-        let (child, address) = spawn(&dir, "127.0.0.1:0");
-        Self { child, address, dir }
+        let (child, address) = spawn(&dir, "127.0.0.1:0", settings);
+        Self { child, address, dir, settings }
     }
 
     /// `kill -9`, then the same data directory and port again: nothing had time to tidy up.
     pub(crate) fn kill_and_restart(&mut self) {
         self.kill();
-        let (child, address) = spawn(&self.dir, &self.address.to_string());
+        let (child, address) = spawn(&self.dir, &self.address.to_string(), self.settings);
         assert_eq!(address, self.address, "came back at another address");
         self.child = child;
     }
@@ -51,7 +58,7 @@ impl Drop for Server {
 }
 
 /// Gives the process and its address as soon as it says that it is ready.
-fn spawn(dir: &TempDir, listen: &str) -> (Child, SocketAddr) {
+fn spawn(dir: &TempDir, listen: &str, settings: &[(&str, &str)]) -> (Child, SocketAddr) {
     // The log goes to a file, because a pipe that nobody reads would block the server once it is full.
     let log = File::create(log_path(dir)).expect("create the server's log");
     let mut command = Command::new(binary());
@@ -62,6 +69,7 @@ fn spawn(dir: &TempDir, listen: &str) -> (Child, SocketAddr) {
     let mut child = command
         .args(["serve", "--listen", listen, "--admin-listen", "none", "--data-dir"])
         .arg(dir.path().join("data"))
+        .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

@@ -51,22 +51,25 @@ venv() {
     cp "$2" "$dir/$1/stamp"
 }
 
+# java_project NAME PACKAGE: the Maven project in the folder of this name, compiled, with its jars.
 java_project() {
-    cat "$here/java/pom.xml" "$here"/java/src/main/java/clients/*.java >"$dir/java.inputs"
-    if fresh "$dir/java.inputs" "$dir/java/stamp" && java -version 2>/dev/null; then
-        say "java is up to date"
+    cat "$here/$1/pom.xml" "$here/$1/src/main/java/$2"/*.java >"$dir/$1.inputs"
+    if fresh "$dir/$1.inputs" "$dir/$1/stamp" && java -version 2>/dev/null; then
+        say "$1 is up to date"
         return
     fi
     # A runtime alone has no javac.
     need javac -version -- openjdk-17-jdk-headless
     need mvn -version -- maven
-    say "making java"
-    rm -rf "${dir:?}/java"
-    mvn -q -B -Dstyle.color=never -f "$here/java/pom.xml" -Dout="$dir/java" compile dependency:copy-dependencies >&2
-    cp "$dir/java.inputs" "$dir/java/stamp"
+    say "making $1"
+    rm -rf "${dir:?}/$1"
+    mvn -q -B -Dstyle.color=never -f "$here/$1/pom.xml" -Dout="$dir/$1" compile dependency:copy-dependencies >&2
+    cp "$dir/$1.inputs" "$dir/$1/stamp"
 }
 
 venv python "$here/python/requirements.txt"
 venv python-old "$here/python/requirements-old.txt"
-java_project
+java_project java clients
+java_project tools tools
+need kcat -V -- kcat
 say "done: $dir"

@@ -3,6 +3,8 @@
 use std::thread;
 
 use bytes::Bytes;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -11,9 +13,9 @@ use kafka_protocol::messages::offset_delete_request::{
 };
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, DeleteGroupsRequest, DescribeClusterRequest, DescribeGroupsRequest, FetchRequest,
-    FindCoordinatorRequest, GroupId, ListGroupsRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetDeleteRequest, ProduceRequest, TopicName,
+    ApiVersionsRequest, DeleteGroupsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+    DescribeGroupsRequest, DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, GroupId,
+    ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetDeleteRequest, ProduceRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -132,6 +134,39 @@ fn honest_of_tools(header: &Header) -> Vec<Vec<u8>> {
             &DescribeClusterRequest::default().with_endpoint_type(1),
         ));
     }
+    payloads.extend(honest_of_the_catalogue(header));
+    payloads
+}
+
+/// The same of the APIs that make, change, describe and delete topics.
+fn honest_of_the_catalogue(header: &Header) -> Vec<Vec<u8>> {
+    let mut payloads = Vec::new();
+    for version in CREATE_TOPICS_VERSIONS {
+        let assigned = topics::on_brokers(topics::new_topic("made"), &[(0, &[1]), (1, &[1])]);
+        let with_config = topics::with_config(topics::new_topic("more"), "retention.ms", Some("1"));
+        payloads.push(wire::payload(version, header, &topics::create_request(vec![assigned, with_config])));
+    }
+    for version in DELETE_TOPICS_VERSIONS {
+        payloads.push(wire::payload(version, header, &topics::delete_request(version, &["made", "bills"])));
+    }
+    for version in CREATE_PARTITIONS_VERSIONS {
+        let request = topics::more_request(vec![topics::more_partitions("orders", 9)]);
+        payloads.push(wire::payload(version, header, &request));
+    }
+    for version in DESCRIBE_CONFIGS_VERSIONS {
+        let of =
+            |kind, name| DescribeConfigsResource::default().with_resource_type(kind).with_resource_name(name);
+        let keys = vec![StrBytes::from_static_str("node.id")];
+        let broker = of(4, StrBytes::from_static_str("1")).with_configuration_keys(Some(keys));
+        let topic = of(2, StrBytes::from_static_str("orders")).with_configuration_keys(None);
+        let request = DescribeConfigsRequest::default().with_resources(vec![broker, topic]);
+        payloads.push(wire::payload(version, header, &request.with_include_synonyms(true)));
+    }
+    let cursor = Cursor::default().with_topic_name(topics::topic_name("orders")).with_partition_index(0);
+    let asked = TopicRequest::default().with_name(topics::topic_name("orders"));
+    let request =
+        DescribeTopicPartitionsRequest::default().with_topics(vec![asked]).with_cursor(Some(cursor));
+    payloads.push(wire::payload(0, header, &request));
     payloads
 }
 

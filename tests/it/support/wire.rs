@@ -16,9 +16,14 @@ pub const FIND_COORDINATOR: i16 = 10;
 pub const DESCRIBE_GROUPS: i16 = 15;
 pub const LIST_GROUPS: i16 = 16;
 pub const API_VERSIONS: i16 = 18;
+pub const CREATE_TOPICS: i16 = 19;
+pub const DELETE_TOPICS: i16 = 20;
+pub const DESCRIBE_CONFIGS: i16 = 32;
+pub const CREATE_PARTITIONS: i16 = 37;
 pub const DELETE_GROUPS: i16 = 42;
 pub const OFFSET_DELETE: i16 = 47;
 pub const DESCRIBE_CLUSTER: i16 = 60;
+pub const DESCRIBE_TOPIC_PARTITIONS: i16 = 75;
 
 /// What goes before every body.
 #[derive(Clone)]
@@ -122,7 +127,10 @@ pub fn is_flexible(key: i16, version: i16) -> bool {
         OFFSET_FETCH => 6,
         FIND_COORDINATOR | LIST_GROUPS | API_VERSIONS => 3,
         DESCRIBE_GROUPS => 5,
-        DELETE_GROUPS => 2,
+        CREATE_TOPICS => 5,
+        DELETE_TOPICS | DESCRIBE_CONFIGS => 4,
+        DELETE_GROUPS | CREATE_PARTITIONS => 2,
+        DESCRIBE_TOPIC_PARTITIONS => 0,
         _ => i16::MAX,
     };
     version >= from

@@ -12,7 +12,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 /**
  * Runs a script, in the language of ../python/script.py, against a server.
  *
- * <p>usage: clients.Main HOST:PORT consumer|async-consumer|admin < script
+ * <p>usage: clients.Main HOST:PORT consumer|async-consumer|admin < script, or without a script HOST:PORT walk
  */
 public final class Main {
     private final String bootstrap;
@@ -27,6 +27,10 @@ public final class Main {
     public static void main(String[] args) throws Exception {
         Main main = new Main(args[0], args[1]);
         PrintStream out = new PrintStream(System.out, true, UTF_8);
+        if (args[1].equals("walk")) {
+            new AdminWalk(args[0], out).run();
+            return;
+        }
         BufferedReader script = new BufferedReader(new InputStreamReader(System.in, UTF_8));
         for (String line = script.readLine(); line != null; line = script.readLine()) {
             if (!line.isBlank()) {
