@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Wall-clock time in milliseconds since the Unix epoch.
-pub trait Clock: Send + Sync + 'static {
+pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
     /// Now, in milliseconds since 1970-01-01T00:00:00Z.
     fn now_ms(&self) -> i64;
 }

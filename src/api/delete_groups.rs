@@ -2,7 +2,7 @@
 //!
 //! * 1: as 0. 2: flexible.
 //! * A group that is not there (the empty id is no exception) gets 69; one bad group does not fail the others. Ids that
-//!   stand twice are answered once. There are no members that could be in the way (68).
+//!   stand twice are answered once. One with members gets 68.
 //! * No deviations.
 
 use std::collections::HashSet;
@@ -35,7 +35,7 @@ pub(super) async fn handle(
         }
         let code = match GroupName::new(&id) {
             Ok(group) => match room.coordinator.delete_group(peer.tenant, group, actor.clone()).await {
-                Ok(Some(positions)) => {
+                Ok(Ok(Some(positions))) => {
                     let (tenant, client_id, address) = (&*peer.tenant_name, &*actor.client_id, &*actor.host);
                     tracing::info!(
                         tenant,
@@ -47,7 +47,8 @@ pub(super) async fn handle(
                     );
                     codes::NONE
                 }
-                Ok(None) => codes::GROUP_ID_NOT_FOUND,
+                Ok(Ok(None)) => codes::GROUP_ID_NOT_FOUND,
+                Ok(Err(refusal)) => codes::of_group(&refusal),
                 Err(_) => codes::STORE_UNAVAILABLE,
             },
             Err(_) => codes::GROUP_ID_NOT_FOUND,

@@ -2,16 +2,19 @@
 //!
 //! * 1: throttle time. 3: authorized operations. 4: instance ids of members. 5: flexible. 6: an error message, and code 69
 //!   for a group that is not there (KIP-1043).
-//! * A group of simple consumers is Empty, without protocol and members. One that is not there is Dead, with code 0 below
+//! * The protocol and the members' metadata are told of a stable group; a group of simple consumers is Empty, without either. One
+//!   that is not there is Dead, with code 0 below
 //!   version 6. Authorized operations, when asked for, are all there are, as from a Kafka without an authorizer.
 //! * No deviations; groups are answered in the order asked, where Kafka orders by coordinator partition.
 
-use kafka_protocol::messages::describe_groups_response::DescribedGroup;
+use bytes::Bytes;
+use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 use kafka_protocol::protocol::StrBytes;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::list_groups::EMPTY;
-use super::{Peer, Room};
+use super::{Peer, Room, Unanswerable, text};
+use crate::model::group::{DescribedMember, Description};
 use crate::wire::codes;
 use crate::wire::guard::{Kind, Shape, since};
 
@@ -24,29 +27,62 @@ const DEAD: StrBytes = StrBytes::from_static_str("Dead");
 /// Bits of `AclOperation` that apply to a group: read, delete, describe, and configs.
 const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
-pub(super) fn handle(
+pub(super) async fn handle(
     request: DescribeGroupsRequest,
     version: i16,
     room: &Room,
     peer: &Peer,
-) -> DescribeGroupsResponse {
-    let group = |id: GroupId| {
-        let exists = room.coordinator.group_exists(peer.tenant, &id);
+) -> Result<(DescribeGroupsResponse, Option<OwnedSemaphorePermit>), Unanswerable> {
+    let asked = request.groups.into_iter();
+    let found: Vec<_> = asked.map(|id| (room.coordinator.describe_group(peer.tenant, &id), id)).collect();
+    let bytes = found.iter().map(|(group, id)| 2 * id.len() + 256 + group.as_ref().map_or(0, bytes_of)).sum();
+    let memory = peer.reserve(bytes, room).await?;
+    let group = |(group, id): (Result<Option<Description>, _>, GroupId)| {
         let not_found = || StrBytes::from_string(format!("Group {} not found.", id.as_str()));
-        let answer = match exists {
-            Ok(true) => DescribedGroup::default().with_group_state(EMPTY),
-            Ok(false) if version >= 6 => DescribedGroup::default()
+        let answer = match group {
+            Ok(Some(group)) => described(group),
+            Ok(None) if version >= 6 => DescribedGroup::default()
                 .with_group_state(DEAD)
                 .with_error_code(codes::GROUP_ID_NOT_FOUND)
                 .with_error_message(Some(not_found())),
-            Ok(false) => DescribedGroup::default().with_group_state(DEAD),
+            Ok(None) => DescribedGroup::default().with_group_state(DEAD),
             Err(_) => DescribedGroup::default().with_error_code(codes::STORE_UNAVAILABLE),
         };
         let asked = request.include_authorized_operations && answer.error_code == codes::NONE;
         let answer = if asked { answer.with_authorized_operations(GROUP_OPERATIONS) } else { answer };
         answer.with_group_id(id)
     };
-    DescribeGroupsResponse::default().with_groups(request.groups.into_iter().map(group).collect())
+    let groups = found.into_iter().map(group).collect();
+    Ok((DescribeGroupsResponse::default().with_groups(groups), memory))
+}
+
+fn bytes_of(group: &Option<Description>) -> usize {
+    let members = group.iter().flat_map(|group| &group.members);
+    let bytes = |m: &DescribedMember| {
+        256 + m.member_id.len()
+            + m.client_id.len()
+            + m.client_host.len()
+            + m.metadata.len()
+            + m.assignment.len()
+    };
+    members.map(bytes).sum()
+}
+
+fn described(group: Description) -> DescribedGroup {
+    let member = |member: DescribedMember| {
+        DescribedGroupMember::default()
+            .with_member_id(text(&member.member_id))
+            .with_group_instance_id(member.instance_id.as_deref().map(text))
+            .with_client_id(text(&member.client_id))
+            .with_client_host(text(&member.client_host))
+            .with_member_metadata(Bytes::copy_from_slice(&member.metadata))
+            .with_member_assignment(Bytes::copy_from_slice(&member.assignment))
+    };
+    DescribedGroup::default()
+        .with_group_state(StrBytes::from_static_str(group.state.name()))
+        .with_protocol_type(text(&group.protocol_type))
+        .with_protocol_data(text(&group.protocol))
+        .with_members(group.members.into_iter().map(member).collect())
 }
 
 #[cfg(test)]

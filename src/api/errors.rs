@@ -3,9 +3,9 @@
 use kafka_protocol::messages::{
     ApiVersionsResponse, CreatePartitionsResponse, CreateTopicsResponse, DeleteGroupsResponse,
     DeleteTopicsResponse, DescribeClusterResponse, DescribeConfigsResponse, DescribeGroupsResponse,
-    DescribeTopicPartitionsResponse, FetchResponse, FindCoordinatorResponse, ListGroupsResponse,
-    ListOffsetsResponse, MetadataResponse, OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse,
-    ProduceResponse,
+    DescribeTopicPartitionsResponse, FetchResponse, FindCoordinatorResponse, HeartbeatResponse,
+    JoinGroupResponse, LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse, MetadataResponse,
+    OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse, ProduceResponse, SyncGroupResponse,
 };
 
 use crate::wire::codes::{self, Code};
@@ -46,6 +46,31 @@ impl Codes for FetchResponse {
 impl Codes for ProduceResponse {
     fn each(&self, see: &mut impl FnMut(Code)) {
         self.responses.iter().flat_map(|topic| &topic.partition_responses).for_each(|p| see(p.error_code));
+    }
+}
+
+impl Codes for JoinGroupResponse {
+    fn each(&self, see: &mut impl FnMut(Code)) {
+        see(self.error_code);
+    }
+}
+
+impl Codes for SyncGroupResponse {
+    fn each(&self, see: &mut impl FnMut(Code)) {
+        see(self.error_code);
+    }
+}
+
+impl Codes for HeartbeatResponse {
+    fn each(&self, see: &mut impl FnMut(Code)) {
+        see(self.error_code);
+    }
+}
+
+impl Codes for LeaveGroupResponse {
+    fn each(&self, see: &mut impl FnMut(Code)) {
+        see(self.error_code);
+        self.members.iter().for_each(|member| see(member.error_code));
     }
 }
 

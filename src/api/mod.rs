@@ -20,8 +20,12 @@ mod describe_topic_partitions;
 mod errors;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
+mod join_group;
+mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod members;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -29,6 +33,7 @@ mod offset_fetch;
 mod peer;
 mod produce;
 mod settings;
+mod sync_group;
 mod topics;
 
 use std::sync::Arc;
@@ -37,9 +42,9 @@ use bytes::BytesMut;
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
     DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
-    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, ListGroupsRequest,
-    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
-    ProduceRequest,
+    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest,
+    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest, SyncGroupRequest,
 };
 use kafka_protocol::protocol::{Message, Request as KafkaRequest, StrBytes};
 
@@ -96,6 +101,10 @@ pub const APIS: &[Api] = &[
         find_coordinator::VERSIONS,
         find_coordinator::SHAPE,
     ),
+    api::<JoinGroupRequest>(ApiKey::JoinGroup, "JoinGroup", join_group::VERSIONS, join_group::SHAPE),
+    api::<HeartbeatRequest>(ApiKey::Heartbeat, "Heartbeat", heartbeat::VERSIONS, heartbeat::SHAPE),
+    api::<LeaveGroupRequest>(ApiKey::LeaveGroup, "LeaveGroup", leave_group::VERSIONS, leave_group::SHAPE),
+    api::<SyncGroupRequest>(ApiKey::SyncGroup, "SyncGroup", sync_group::VERSIONS, sync_group::SHAPE),
     api::<DescribeGroupsRequest>(
         ApiKey::DescribeGroups,
         "DescribeGroups",
@@ -266,6 +275,11 @@ pub async fn handle(
         ApiKey::OffsetCommit | ApiKey::OffsetFetch | ApiKey::Metadata | ApiKey::ListGroups => None,
         ApiKey::ApiVersions | ApiKey::DescribeCluster => None,
         ApiKey::CreateTopics | ApiKey::DescribeConfigs | ApiKey::DescribeTopicPartitions => None,
+        ApiKey::JoinGroup
+        | ApiKey::SyncGroup
+        | ApiKey::Heartbeat
+        | ApiKey::LeaveGroup
+        | ApiKey::DescribeGroups => None,
         _ => peer.reserve(echo_bytes(request.body.len(), room, peer), room).await?,
     };
     match origin.api.key {
@@ -289,6 +303,13 @@ pub async fn handle(
                 offset_fetch::handle(&decode(&origin, request)?, origin.version, room, peer).await?;
             origin.encode_with(origin.version, &body, memory)
         }
+        ApiKey::JoinGroup => {
+            let client_id = request.client_id.clone();
+            join_group::handle(decode(&origin, request)?, origin, client_id, room, peer).await
+        }
+        ApiKey::SyncGroup => sync_group::handle(decode(&origin, request)?, origin, room, peer),
+        ApiKey::Heartbeat => heartbeat::handle(decode(&origin, request)?, origin, room, peer),
+        ApiKey::LeaveGroup => leave_group::handle(decode(&origin, request)?, origin, room, peer),
         ApiKey::Fetch => {
             let (body, wait) = fetch::handle(decode(&origin, request)?, room, peer).await;
             let answer = origin.answer(origin.version, &body, echo)?;
@@ -317,8 +338,9 @@ pub async fn handle(
             origin.encode_with(origin.version, &body, memory)
         }
         ApiKey::DescribeGroups => {
-            let body = describe_groups::handle(decode(&origin, request)?, origin.version, room, peer);
-            origin.encode_with(origin.version, &body, echo)
+            let body = decode(&origin, request)?;
+            let (body, memory) = describe_groups::handle(body, origin.version, room, peer).await?;
+            origin.encode_with(origin.version, &body, memory)
         }
         ApiKey::DeleteGroups => {
             let actor = peer.actor(actor, request.client_id.as_deref(), "");

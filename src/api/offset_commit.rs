@@ -28,6 +28,7 @@ use crate::coordinator::Ticket;
 use crate::coordinator::quota::Quota;
 use crate::embed::committer::Answer;
 use crate::metrics::{CommitResult, TenantMeter};
+use crate::model::group::MemberClaim;
 use crate::model::names::{GroupName, StreamName};
 use crate::model::offset::{Proposal, Regression};
 use crate::model::op::{Accepted, Actor, CommitItem, Outcome, Verdict};
@@ -123,8 +124,12 @@ pub(super) async fn handle(
     if items.is_empty() {
         return origin.encode(&answer);
     }
-    let refused = match coordinator.admit(peer.tenant, group.as_str(), request.generation_id_or_member_epoch)
-    {
+    let claim = MemberClaim {
+        generation: request.generation_id_or_member_epoch,
+        member_id: request.member_id.as_str().into(),
+        instance_id: request.group_instance_id.as_deref().map(Arc::from),
+    };
+    let refused = match coordinator.admit(peer.tenant, group.as_str(), &claim) {
         Ok(Ok(())) => None,
         Ok(Err(refusal)) => Some((code(&refusal), result_of(&refusal))),
         Err(_) => Some((codes::STORE_UNAVAILABLE, CommitResult::Failed)),
@@ -152,7 +157,15 @@ pub(super) async fn handle(
         return origin.encode(&answer);
     }
     let actor = peer.actor(actor, client_id.as_deref(), &request.member_id);
-    let ticket = coordinator.commit(peer.tenant, group.clone(), actor.clone(), kept).await;
+    let ticket = match coordinator.commit(peer.tenant, group.clone(), &claim, actor.clone(), kept).await {
+        Ok(ticket) => ticket,
+        // It left, or its generation ended, in the meantime.
+        Err(refusal) => {
+            kept_places.iter().for_each(|place| put(&mut answer, *place, code(&refusal)));
+            meter.commits(result_of(&refusal), kept_places.len());
+            return origin.encode(&answer);
+        }
+    };
     let lines = peer.share.refusal_lines.clone();
     let log = Story { tenant: peer.tenant_name.clone(), group, actor, lines };
     let meter = meter.clone();

@@ -2,8 +2,8 @@
 //! says who; the next commit there is a first one.
 //!
 //! * A partition that is not there gets 3; one that is gets 0 though nothing was committed on it. Then the group: an empty
-//!   id 24, one that is not there 69; these hide all that was found out about partitions. No partition can be subscribed
-//!   to by a member (86).
+//!   id 24, one that is not there 69; these hide all that was found out about partitions. A partition of a topic that a member
+//!   subscribes to gets 86, any of a group whose members are no consumers 68.
 //! * Deviation: answers echo what was asked in the order asked (Kafka puts partitions that are not there first).
 
 use std::sync::Arc;
@@ -34,15 +34,21 @@ pub(super) async fn handle(
 ) -> OffsetDeleteResponse {
     let failed = |code| OffsetDeleteResponse::default().with_error_code(code);
     let mut places = Vec::new();
-    let mut topics = Vec::with_capacity(request.topics.len());
+    // Where in the answer each place stands.
+    let mut at = Vec::new();
+    let mut topics: Vec<OffsetDeleteResponseTopic> = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
+        let t = topics.len();
         let Ok(stream) = room.coordinator.stream(peer.tenant, &topic.name, false).await else {
             return failed(codes::STORE_UNAVAILABLE);
         };
         let known = stream.ok().map(|info| (info.name, info.partitions));
+        let mut p = 0;
         let partition = |index| {
             let name = known.as_ref().and_then(|(name, count)| (0..*count).contains(&index).then_some(name));
             places.extend(name.map(|name: &StreamName| (name.clone(), index)));
+            at.extend(name.map(|_| (t, p)));
+            p += 1;
             let code = if name.is_some() { codes::NONE } else { codes::UNKNOWN_TOPIC_OR_PARTITION };
             OffsetDeleteResponsePartition::default().with_partition_index(index).with_error_code(code)
         };
@@ -53,14 +59,20 @@ pub(super) async fn handle(
     else {
         return failed(codes::INVALID_GROUP_ID);
     };
+    let asked = places.len();
     match room.coordinator.delete_offsets(peer.tenant, group, places, actor.clone()).await {
-        Ok(Some(deleted)) => {
+        Ok(Ok(Some(subscribed))) => {
+            let deleted = asked - subscribed.len();
+            for (t, p) in subscribed.into_iter().filter_map(|index| at.get(index)) {
+                topics[*t].partitions[*p].error_code = codes::GROUP_SUBSCRIBED_TO_TOPIC;
+            }
             let (tenant, group) = (&*peer.tenant_name, cut(&request.group_id));
             let (client_id, address) = (&*actor.client_id, &*actor.host);
             tracing::info!(tenant, group, deleted, client_id, address, "offsets deleted");
             OffsetDeleteResponse::default().with_topics(topics)
         }
-        Ok(None) => failed(codes::GROUP_ID_NOT_FOUND),
+        Ok(Ok(None)) => failed(codes::GROUP_ID_NOT_FOUND),
+        Ok(Err(refusal)) => failed(codes::of_group(&refusal)),
         Err(_) => failed(codes::STORE_UNAVAILABLE),
     }
 }

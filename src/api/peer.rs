@@ -92,6 +92,12 @@ impl Peer {
 }
 
 impl Peer {
+    /// Where it connects from, as Kafka shows it in groups.
+    pub(super) fn client_host(&self) -> String {
+        let ip = self.address.rsplit_once(':').map_or(&*self.address, |(ip, _)| ip);
+        format!("/{}", ip.trim_start_matches('[').trim_end_matches(']'))
+    }
+
     /// Who acts, for the journal: the connection's actor, made anew only if the client calls itself something else.
     pub(super) fn actor(
         &self,

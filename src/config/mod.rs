@@ -7,6 +7,7 @@ mod validate;
 
 use std::path::PathBuf;
 
+use crate::model::group::Settings;
 use crate::model::offset::{Mode, UNCHANGED_REFRESH_MS};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub tenants: Vec<TenantConfig>,
     /// The stream catalogue.
     pub streams: StreamsConfig,
+    /// Groups with members.
+    pub groups: GroupsConfig,
     /// Expiry of offsets.
     pub retention: RetentionConfig,
     /// Connections and requests.
@@ -174,6 +177,24 @@ pub enum Catalogue {
     Declared,
 }
 
+/// Groups with members (Kafka: `group.*`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GroupsConfig {
+    /// Shortest session timeout a member may ask for (`group.min.session.timeout.ms`).
+    pub min_session_timeout_ms: u32,
+    /// Longest session timeout a member may ask for (`group.max.session.timeout.ms`).
+    pub max_session_timeout_ms: u32,
+    /// How long a group without members waits for more to come (`group.initial.rebalance.delay.ms`); 0: not at all.
+    pub initial_rebalance_delay_ms: u32,
+    /// Members of a group (`group.max.size`).
+    pub max_members: usize,
+    /// Bytes of protocols and metadata of one member.
+    pub max_member_bytes: usize,
+    /// Bytes that a group's members may hold, assignments included.
+    pub max_group_bytes: usize,
+}
+
 /// When committed offsets are forgotten (Kafka: `offsets.retention.minutes`, KIP-211). An offset store that forgets is
 /// a rewind, so by default it never does; and what it forgets stays as a floor that no commit goes below.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -282,6 +303,7 @@ impl Default for Config {
             guard: GuardConfig::default(),
             tenants: Vec::new(),
             streams: StreamsConfig::default(),
+            groups: GroupsConfig::default(),
             retention: RetentionConfig::default(),
             server: ServerConfig::default(),
             store: StoreConfig::default(),
@@ -301,6 +323,20 @@ impl Default for StreamsConfig {
             max_groups_per_tenant: 1_000_000,
             max_positions_per_tenant: 10_000_000,
             max_metadata_units: 4_096,
+        }
+    }
+}
+
+impl Default for GroupsConfig {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            min_session_timeout_ms: settings.min_session_timeout_ms,
+            max_session_timeout_ms: settings.max_session_timeout_ms,
+            initial_rebalance_delay_ms: settings.initial_rebalance_delay_ms,
+            max_members: settings.max_members,
+            max_member_bytes: settings.max_member_bytes,
+            max_group_bytes: settings.max_group_bytes,
         }
     }
 }
@@ -358,6 +394,21 @@ impl Config {
     pub fn offsets_retention_ms(&self, tenant: &str) -> u64 {
         let own = self.tenants.iter().find(|own| own.name == tenant).and_then(|own| own.offsets_retention_ms);
         own.unwrap_or(self.retention.offsets_ms)
+    }
+
+    /// What groups are allowed.
+    pub(crate) fn group_settings(&self) -> Settings {
+        let groups = &self.groups;
+        Settings {
+            min_session_timeout_ms: groups.min_session_timeout_ms,
+            max_session_timeout_ms: groups.max_session_timeout_ms,
+            initial_rebalance_delay_ms: groups.initial_rebalance_delay_ms,
+            max_members: groups.max_members,
+            max_pending_members: groups.max_members,
+            max_member_bytes: groups.max_member_bytes,
+            max_group_bytes: groups.max_group_bytes,
+            ..Settings::default()
+        }
     }
 
     /// How long an unchanged commit may go without having its new time stored: a quarter of the shortest retention, so

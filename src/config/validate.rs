@@ -72,6 +72,13 @@ impl Config {
                 return Err(ConfigError::new(place, "must hold the largest one, and be below 4 GiB"));
             }
         }
+        at_least("groups.max_members", self.groups.max_members as u64, 1)?;
+        if self.groups.min_session_timeout_ms > self.groups.max_session_timeout_ms {
+            return Err(ConfigError::new(
+                "groups.min_session_timeout_ms",
+                "above groups.max_session_timeout_ms",
+            ));
+        }
         at_least("retention.check_interval_ms", self.retention.check_interval_ms, 100)?;
         at_least("server.node_id", u64::try_from(server.node_id).unwrap_or(0), 0)?;
         if server.node_id < 0 {

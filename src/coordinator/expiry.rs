@@ -53,11 +53,8 @@ impl Expiry {
         }
     }
 
-    /// Looks now and then, for ever; at once done if there is nothing to look for.
+    /// Looks now and then, for ever.
     pub async fn run(mut self, coordinator: Arc<Coordinator>, clock: Arc<dyn Clock>) {
-        if self.tenants.is_empty() {
-            return;
-        }
         let started = std::time::Instant::now();
         let own_ms = || i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
         // The first look only notes how the clocks stand to each other.
@@ -65,7 +62,8 @@ impl Expiry {
         loop {
             tokio::time::sleep(self.check_every).await;
             // The error has been told, and ends the server.
-            if self.look(&coordinator, clock.now_ms(), own_ms()).await.is_err() {
+            let looked = self.look(&coordinator, clock.now_ms(), own_ms()).await;
+            if looked.is_err() || coordinator.reap().await.is_err() {
                 return;
             }
         }
@@ -78,6 +76,9 @@ impl Expiry {
         now_ms: i64,
         own_ms: i64,
     ) -> Result<Looked, Arc<StoreError>> {
+        if self.tenants.is_empty() {
+            return Ok(Looked::default());
+        }
         if let Err(step_ms) = self.trusts(now_ms, own_ms) {
             return Ok(Looked { expired: 0, suspended: Some(step_ms) });
         }
@@ -124,7 +125,9 @@ impl Expiry {
         let mut after = None;
         loop {
             let page = coordinator.stale(tenant, before_ms, after.as_ref())?;
-            for places in page.places.chunks(CHUNK) {
+            let mut stale = page.places;
+            stale.retain(|(group, ..)| coordinator.members.lets_expire(tenant, group.as_str(), before_ms));
+            for places in stale.chunks(CHUNK) {
                 let (places, actor) = (places.to_vec(), self.actor.clone());
                 let op = Op::Expire { tenant, places, before_ms, actor };
                 match coordinator.submit(op, 1).await.answer().await? {

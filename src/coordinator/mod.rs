@@ -3,6 +3,7 @@
 
 pub mod expiry;
 pub mod guard;
+pub mod membership;
 pub mod quota;
 mod seeing;
 mod seen;
@@ -10,19 +11,21 @@ pub mod space;
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::embed::OffsetStore;
 use crate::embed::committer::Answer;
 use crate::metrics::Metrics;
-use crate::model::group::fence;
+use crate::model::group::{Description, MemberClaim, State, fence};
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::Committed;
 use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StalePage, StreamInfo};
 use crate::model::refusal::Refusal;
 use crate::store::{Limits, StoreError, Wanted};
 use guard::GuardPolicy;
+use membership::Memberships;
 use space::Space;
 
 pub use crate::embed::Error as SeeingError;
@@ -43,6 +46,9 @@ pub struct Coordinator {
     pub max_metadata_units: usize,
     /// Whether there is enough free space to store more.
     pub space: Space,
+    /// Who is a member of which group.
+    pub members: Arc<Memberships>,
+    clock: Arc<dyn Clock>,
     limits: Limits,
     in_flight: Arc<Semaphore>,
     failed: watch::Sender<Option<Arc<StoreError>>>,
@@ -76,10 +82,18 @@ fn gone() -> Answer {
 }
 
 impl Coordinator {
-    /// Over an open store.
-    pub fn new(offsets: OffsetStore, config: &Config, metrics: Arc<Metrics>) -> Self {
-        Self {
+    /// Over an open store. Fails if the store does, or has members of a group that make no sense.
+    pub fn new(
+        offsets: OffsetStore,
+        config: &Config,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let members = Memberships::restore(offsets.clone(), config.group_settings(), clock.now_ms())?;
+        Ok(Self {
             offsets,
+            members,
+            clock,
             guard: GuardPolicy::new(config),
             metrics,
             max_metadata_units: config.streams.max_metadata_units,
@@ -87,7 +101,12 @@ impl Coordinator {
             limits: config.store_options().limits,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT as usize)),
             failed: watch::Sender::new(None),
-        }
+        })
+    }
+
+    /// The time by the wall clock, in milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
     }
 
     /// Tells why, when the store has failed: from then on every store API answers "not now".
@@ -105,32 +124,54 @@ impl Coordinator {
         &self,
         tenant: TenantId,
         group: &str,
-        generation: i32,
+        claim: &MemberClaim,
     ) -> Result<Result<(), Refusal>, StoreError> {
         if let Err(refusal) = self.space.admit() {
             return Ok(Err(refusal));
         }
+        if let Some(admitted) = self.members.may_commit(tenant, group, claim) {
+            return Ok(admitted);
+        }
+        let generation = claim.generation;
         // A simple consumer is let in whatever the group is; do not look it up.
         let exists = generation >= 0 && self.checked(self.offsets.store().group_exists(tenant, group))?;
         Ok(fence::admit(exists, generation))
     }
 
-    /// Hands a commit to the one writer. Waits only while too many are under way.
+    /// Hands a commit to the one writer. Waits only while too many are under way. Who commits is looked at once more: with
+    /// the group held still, so that what it admits is in the journal before its next generation.
     pub async fn commit(
         &self,
         tenant: TenantId,
         group: GroupName,
+        claim: &MemberClaim,
         actor: Arc<Actor>,
         items: Vec<CommitItem>,
-    ) -> Ticket {
-        let weight = weight(items.len());
-        self.submit(Op::Commit { tenant, group, actor, items }, weight).await
+    ) -> Result<Ticket, Refusal> {
+        let mut work = Some((self.permit(weight(items.len())).await, items));
+        let mut queue = || {
+            let (permit, items) = work.take().unwrap_or_default();
+            self.queue(Op::Commit { tenant, group: group.clone(), actor: actor.clone(), items }, permit)
+        };
+        let member = self.members.with(tenant, group.as_str(), |inner, now_ms| {
+            inner.group.may_commit(now_ms, claim).map(|()| queue())
+        });
+        member.unwrap_or_else(|| Ok(queue()))
+    }
+
+    /// A share of what may be under way. Never closed, so never an error; without it the work would only be less well bounded.
+    async fn permit(&self, weight: u32) -> Option<OwnedSemaphorePermit> {
+        self.in_flight.clone().acquire_many_owned(weight).await.ok()
     }
 
     async fn submit(&self, op: Op, weight: u32) -> Ticket {
+        let permit = self.permit(weight).await;
+        self.queue(op, permit)
+    }
+
+    /// Queues an operation for the one writer. Does not wait: the queue holds what may be under way.
+    fn queue(&self, op: Op, permit: Option<OwnedSemaphorePermit>) -> Ticket {
         let (sender, receiver) = oneshot::channel();
-        // Never closed, so never an error; without a permit the commit would only be less well bounded.
-        let permit = self.in_flight.clone().acquire_many_owned(weight).await.ok();
         let failed = self.failed.clone();
         let done = move |answer: Answer| {
             drop(permit);
@@ -165,32 +206,88 @@ impl Coordinator {
         self.checked(self.offsets.store().group_exists(tenant, group))
     }
 
-    /// Deletes a group with all its positions and floors; `None` if there was none.
+    /// Deletes a group with all its positions and floors; `None` if there was none. One that has members is refused.
     pub async fn delete_group(
         &self,
         tenant: TenantId,
         group: GroupName,
         actor: Arc<Actor>,
-    ) -> Result<Option<u64>, Arc<StoreError>> {
-        match self.submit(Op::DeleteGroup { tenant, group, actor }, 1).await.answer().await? {
-            Outcome::GroupDeleted(positions) => Ok(positions),
+    ) -> Result<Result<Option<u64>, Refusal>, Arc<StoreError>> {
+        let mut permit = self.permit(1).await;
+        let mut queue = || {
+            let op = Op::DeleteGroup { tenant, group: group.clone(), actor: actor.clone() };
+            self.queue(op, permit.take())
+        };
+        let mut ticket = match self.members.delete(tenant, group.as_str(), &mut queue) {
+            Some(Ok(ticket)) => ticket,
+            Some(Err(refusal)) => return Ok(Err(refusal)),
+            None => queue(),
+        };
+        match ticket.answer().await? {
+            Outcome::GroupDeleted(positions) => Ok(Ok(positions)),
             other => unreachable!("a deletion is answered by {other:?}"),
         }
     }
 
-    /// Deletes positions of a group, floors included; `None` if there is no such group.
+    /// Deletes positions of a group, floors included; `None` if there is no such group. Streams that its members subscribe
+    /// to are left alone: answers which, by their places in `places`. Members of another kind than consumers refuse it all.
     pub async fn delete_offsets(
         &self,
         tenant: TenantId,
         group: GroupName,
         places: Vec<(StreamName, Partition)>,
         actor: Arc<Actor>,
-    ) -> Result<Option<u64>, Arc<StoreError>> {
-        let weight = weight(places.len());
-        match self.submit(Op::DeleteOffsets { tenant, group, actor, places }, weight).await.answer().await? {
-            Outcome::OffsetsDeleted(positions) => Ok(positions),
+    ) -> Result<Result<Option<Vec<usize>>, Refusal>, Arc<StoreError>> {
+        let mut permit = self.permit(weight(places.len())).await;
+        let mut queue = |places| {
+            let op = Op::DeleteOffsets { tenant, group: group.clone(), actor: actor.clone(), places };
+            self.queue(op, permit.take())
+        };
+        let mut subscribed = Vec::new();
+        let queued = self.members.with(tenant, group.as_str(), |inner, _| {
+            let topics = inner.group.may_delete_offsets()?;
+            let (held, free): (Vec<_>, Vec<_>) =
+                places.iter().enumerate().partition(|(_, (stream, _))| topics.contains(stream.as_str()));
+            subscribed = held.into_iter().map(|(index, _)| index).collect();
+            Ok(queue(free.into_iter().map(|(_, place)| place.clone()).collect()))
+        });
+        let mut ticket = match queued {
+            Some(Ok(ticket)) => ticket,
+            Some(Err(refusal)) => return Ok(Err(refusal)),
+            None => queue(places),
+        };
+        match ticket.answer().await? {
+            Outcome::OffsetsDeleted(deleted) => Ok(Ok(deleted.map(|_| subscribed))),
             other => unreachable!("a deletion is answered by {other:?}"),
         }
+    }
+
+    /// A group as tools see it; `None` if there is none.
+    pub fn describe_group(&self, tenant: TenantId, name: &str) -> Result<Option<Description>, StoreError> {
+        let described = self.members.describe(tenant, name).filter(|group| group.state != State::Dead);
+        // One without members is there as long as the store has something of it.
+        if described.as_ref().is_some_and(|group| group.state != State::Empty) {
+            return Ok(described);
+        }
+        let simple = Description {
+            state: State::Empty,
+            protocol_type: Arc::default(),
+            protocol: Arc::default(),
+            members: Vec::new(),
+        };
+        Ok(self.group_exists(tenant, name)?.then(|| described.unwrap_or(simple)))
+    }
+
+    /// Forgets groups that have no members and no offsets (Kafka does it when it looks for expired offsets).
+    pub async fn reap(&self) -> Result<(), Arc<StoreError>> {
+        let actor = Arc::new(Actor::named("offsetd: retention"));
+        for (tenant, group) in self.members.empty_groups() {
+            let op = Op::Reap { tenant, group: group.clone(), actor: actor.clone() };
+            if let Outcome::Reaped(true) = self.submit(op, 1).await.answer().await? {
+                self.members.forget(tenant, group.as_str());
+            }
+        }
+        Ok(())
     }
 
     /// What is committed on some partitions, flattened, in the order asked.

@@ -37,8 +37,9 @@ use crate::store::{Store, StoreError, Wanted};
 
 pub use committer::{BatchStats, Committer, Observer};
 
-/// Operations that may wait for the commit thread before callers do.
-const QUEUE_CAPACITY: usize = 65_536;
+/// Operations that may wait for the commit thread before callers do. Twice what the server lets be under way, so that
+/// groups' members find room, too.
+const QUEUE_CAPACITY: usize = 131_072;
 
 /// Why a call of the library did not do what it was asked.
 #[derive(Debug, Clone, Error)]

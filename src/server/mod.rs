@@ -119,7 +119,8 @@ impl Server {
         };
         metrics.gauges.start_seconds.set(SystemClock.now_ms() as f64 / 1e3);
         let meters = Meters::new(&metrics);
-        let coordinator = Arc::new(Coordinator::new(offsets.clone(), config, metrics));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let coordinator = Arc::new(Coordinator::new(offsets.clone(), config, metrics, clock)?);
         let server = &config.server;
         let room = Arc::new(Room {
             coordinator: coordinator.clone(),
@@ -175,6 +176,9 @@ impl Server {
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let members = self.coordinator.members.clone();
+        let wall = clock.clone();
+        let members = tokio::spawn(members.run(move || wall.now_ms()));
         let expiry = tokio::spawn(self.expiry.run(self.coordinator.clone(), clock));
         let probing = async {
             loop {
@@ -203,6 +207,7 @@ impl Server {
         }
         draining.send_replace(true);
         expiry.abort();
+        members.abort();
         let all_done = async { while tasks.join_next().await.is_some() {} };
         let bound = if store_failed.is_some() { drain.min(Duration::from_secs(2)) } else { drain };
         if tokio::time::timeout(bound, all_done).await.is_err() {

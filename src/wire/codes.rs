@@ -62,6 +62,8 @@ pub const FETCH_SESSION_ID_NOT_FOUND: Code = 70;
 pub const MEMBER_ID_REQUIRED: Code = 79;
 /// The group takes no more members.
 pub const GROUP_MAX_SIZE_REACHED: Code = 81;
+/// Members of the group subscribe to the topic.
+pub const GROUP_SUBSCRIBED_TO_TOPIC: Code = 86;
 /// Another member has the static name (KIP-345).
 pub const FENCED_INSTANCE_ID: Code = 82;
 /// No topic with this id.

@@ -86,7 +86,9 @@ impl Owned {
         let engine = RedbStore::open(dir.path(), Options::default()).must("open a store");
         let offsets = OffsetStore::on(engine, clock.clone(), None).must("start it");
         let tenant = offsets.tenant("default").must("name a tenant");
-        let coordinator = Coordinator::new(offsets.clone(), &Config::default(), Arc::new(Metrics::new()));
+        let coordinator =
+            Coordinator::new(offsets.clone(), &Config::default(), Arc::new(Metrics::new()), clock.clone())
+                .must("make a coordinator");
         let expiry = Expiry::new(&RetentionConfig::default(), [(tenant.id(), retention_ms)]);
         Self { clock, offsets, coordinator, expiry, own_ms: 0, _dir: dir }
     }

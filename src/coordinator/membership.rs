@@ -1,0 +1,453 @@
+//! The shell round `model::group`: a cell per group that has, or had, members; requests that wait for their answers; one
+//! task that fires timers and hears from the journal.
+//!
+//! Locks are taken in one order, cell before map and timers, and nothing is awaited under one. A snapshot is queued for
+//! the journal, and so is a commit that a group admits, while its cell is locked: journal order is the group's order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::embed::OffsetStore;
+use crate::model::group::{
+    self, Answer, BadSnapshot, Description, Event, Group, Input, JoinRequest, MemberClaim, Output, Settings,
+    Snapshot, State,
+};
+use crate::model::names::{GroupName, TenantId};
+use crate::model::op::{Op, Outcome};
+use crate::model::refusal::Refusal;
+use crate::store::StoreError;
+
+/// Why a request to a group has no answer from it.
+#[derive(Debug, Clone)]
+pub enum Lost {
+    /// The store failed: what the answer would say may not be true tomorrow.
+    Store,
+    /// The group is gone, or could not be kept.
+    Refused(Refusal),
+}
+
+/// An answer that may still have to wait.
+#[derive(Debug)]
+pub struct Waiting(oneshot::Receiver<Result<Answer, Lost>>);
+
+impl Waiting {
+    /// Waits for it.
+    pub async fn answer(self) -> Result<Answer, Lost> {
+        self.0.await.unwrap_or(Err(Lost::Store))
+    }
+
+    /// The answer, if it is there already.
+    pub fn try_answer(&mut self) -> Option<Result<Answer, Lost>> {
+        match self.0.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(Lost::Store)),
+        }
+    }
+}
+
+/// Every group that has members, had some, or waits for the first.
+#[derive(Debug)]
+pub struct Memberships {
+    offsets: OffsetStore,
+    settings: Arc<Settings>,
+    cells: RwLock<HashMap<TenantId, HashMap<GroupName, Arc<Cell>>>>,
+    timers: Mutex<BTreeMap<(u64, u64), Arc<Cell>>>,
+    sooner: Notify,
+    heard: mpsc::UnboundedSender<Heard>,
+    hears: Mutex<Option<mpsc::UnboundedReceiver<Heard>>>,
+    next: AtomicU64,
+    started: Instant,
+}
+
+/// The journal's word about a snapshot.
+#[derive(Debug)]
+struct Heard {
+    cell: Arc<Cell>,
+    seq: u64,
+    outcome: Result<Result<(), Refusal>, Arc<StoreError>>,
+}
+
+#[derive(Debug)]
+struct Cell {
+    id: u64,
+    tenant: TenantId,
+    name: GroupName,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) group: Group,
+    waiting: HashMap<group::Ticket, oneshot::Sender<Result<Answer, Lost>>>,
+    /// When it is looked at next; at or before its next deadline.
+    scheduled: Option<u64>,
+    /// Since when it has no members, in milliseconds since the Unix epoch, as far as is known.
+    empty_since_ms: i64,
+    /// Not in the map any more: look again.
+    gone: bool,
+}
+
+impl Cell {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memberships {
+    /// Those that the store has kept go on where they were; their members' sessions begin anew.
+    pub fn restore(offsets: OffsetStore, settings: Settings, now_ms: i64) -> Result<Arc<Self>, StoreError> {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "one word per snapshot, each of which had a place in a bounded queue"
+        )]
+        let (heard, hears) = mpsc::unbounded_channel();
+        let this = Arc::new(Self {
+            settings: Arc::new(settings),
+            cells: RwLock::default(),
+            timers: Mutex::default(),
+            sooner: Notify::new(),
+            heard,
+            hears: Mutex::new(Some(hears)),
+            next: AtomicU64::new(1),
+            started: Instant::now(),
+            offsets,
+        });
+        for (tenant, name, snapshot) in this.offsets.store().memberships()? {
+            let mut out = Vec::new();
+            let kept = Snapshot::clone(&snapshot);
+            let group = Group::restore(this.settings.clone(), kept, this.now_ms(), &mut out);
+            let group = group.map_err(|error| bad(&name, error))?;
+            let cell = this.cell(tenant, &name, group, now_ms);
+            this.settle(&cell, &mut cell.lock(), out, now_ms);
+        }
+        Ok(this)
+    }
+
+    /// Milliseconds since this server began; never set back.
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn cell(&self, tenant: TenantId, name: &GroupName, group: Group, now_ms: i64) -> Arc<Cell> {
+        let inner =
+            Inner { group, waiting: HashMap::new(), scheduled: None, empty_since_ms: now_ms, gone: false };
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let cell = Arc::new(Cell { id, tenant, name: name.clone(), inner: Mutex::new(inner) });
+        let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
+        // Another may have been quicker.
+        cells.entry(tenant).or_default().entry(name.clone()).or_insert(cell).clone()
+    }
+
+    fn find(&self, tenant: TenantId, name: &str) -> Option<Arc<Cell>> {
+        let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
+        cells.get(&tenant)?.get(name).cloned()
+    }
+
+    /// Runs with the group's cell locked, if there is one.
+    pub(super) fn with<T>(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        run: impl FnOnce(&mut Inner, u64) -> T,
+    ) -> Option<T> {
+        let cell = self.find(tenant, name)?;
+        let mut inner = cell.lock();
+        if inner.gone { None } else { Some(run(&mut inner, self.now_ms())) }
+    }
+
+    /// JoinGroup. `wall_ms`: milliseconds since the Unix epoch.
+    pub fn join(&self, tenant: TenantId, name: &GroupName, request: JoinRequest, wall_ms: i64) -> Waiting {
+        let (sender, receiver) = oneshot::channel();
+        loop {
+            let cell = match self.find(tenant, name.as_str()) {
+                Some(cell) => cell,
+                None => {
+                    if let Some(refused) = group::refuse_unknown(&self.settings, &request) {
+                        let _ = sender.send(Ok(Answer::Join(refused)));
+                        break;
+                    }
+                    self.cell(tenant, name, Group::new(self.settings.clone()), wall_ms)
+                }
+            };
+            let mut inner = cell.lock();
+            // It was taken out of the map between two looks.
+            if inner.gone {
+                continue;
+            }
+            let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+            inner.waiting.insert(ticket, sender);
+            self.step(&cell, &mut inner, Input::Join(ticket, request), wall_ms);
+            break;
+        }
+        Waiting(receiver)
+    }
+
+    /// Any other request; `None` if there is no such group.
+    pub fn ask(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        input: impl FnOnce(group::Ticket) -> Input,
+        wall_ms: i64,
+    ) -> Option<Waiting> {
+        let cell = self.find(tenant, name)?;
+        let mut inner = cell.lock();
+        if inner.gone {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        inner.waiting.insert(ticket, sender);
+        self.step(&cell, &mut inner, input(ticket), wall_ms);
+        Some(Waiting(receiver))
+    }
+
+    /// A group as tools see it; `None` if it never had members.
+    pub fn describe(&self, tenant: TenantId, name: &str) -> Option<Description> {
+        self.with(tenant, name, |inner, _| inner.group.describe())
+    }
+
+    /// Where a group stands, and its protocol type.
+    pub fn state(&self, tenant: TenantId, name: &str) -> Option<(State, Arc<str>)> {
+        self.with(tenant, name, |inner, _| {
+            (inner.group.state(), inner.group.protocol_type().cloned().unwrap_or_default())
+        })
+    }
+
+    /// Whether a commit by this claimant may be judged. `None`: the group has never had members.
+    pub fn may_commit(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        claim: &MemberClaim,
+    ) -> Option<Result<(), Refusal>> {
+        self.with(tenant, name, |inner, now_ms| inner.group.may_commit(now_ms, claim))
+    }
+
+    /// Whether offsets of a group may expire that were last committed before a time: not while it has members, nor before
+    /// it has been without them for as long (KIP-211).
+    pub fn lets_expire(&self, tenant: TenantId, name: &str, before_ms: i64) -> bool {
+        let allowed = |inner: &mut Inner, _| {
+            matches!(inner.group.state(), State::Empty | State::Dead) && inner.empty_since_ms < before_ms
+        };
+        self.with(tenant, name, allowed).unwrap_or(true)
+    }
+
+    /// Deletes a group that may be deleted: `submit` is called with its cell locked, and whoever still waits is told that
+    /// it is gone. `None`: there is no cell.
+    pub(super) fn delete<T>(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        submit: impl FnOnce() -> T,
+    ) -> Option<Result<T, Refusal>> {
+        let cell = self.find(tenant, name)?;
+        let mut inner = cell.lock();
+        if inner.gone {
+            return None;
+        }
+        if let Err(refusal) = inner.group.may_delete() {
+            return Some(Err(refusal));
+        }
+        let submitted = submit();
+        self.end(&cell, &mut inner, &Lost::Refused(Refusal::CoordinatorGone));
+        Some(Ok(submitted))
+    }
+
+    fn step(&self, cell: &Arc<Cell>, inner: &mut Inner, input: Input, wall_ms: i64) {
+        let mut out = Vec::new();
+        inner.group.step(self.now_ms(), input, &mut out);
+        self.settle(cell, inner, out, wall_ms);
+    }
+
+    /// Does what the group wants done.
+    fn settle(&self, cell: &Arc<Cell>, inner: &mut Inner, out: Vec<Output>, wall_ms: i64) {
+        for output in out {
+            match output {
+                Output::Answer { ticket, answer } => {
+                    if let Some(sender) = inner.waiting.remove(&ticket) {
+                        // The connection may be gone: then nobody wants to know.
+                        let _ = sender.send(Ok(answer));
+                    }
+                }
+                Output::Persist { seq, snapshot } => self.persist(cell, seq, snapshot),
+                Output::Event(event) => {
+                    if matches!(event, Event::Emptied { .. }) {
+                        inner.empty_since_ms = wall_ms;
+                    }
+                    tell(cell, &event);
+                }
+            }
+        }
+        if inner.group.is_vacant() && inner.waiting.is_empty() {
+            return self.end(cell, inner, &Lost::Refused(Refusal::UnknownGroup));
+        }
+        let Some(due) = inner.group.next_deadline() else { return };
+        if inner.scheduled.is_none_or(|scheduled| due < scheduled) {
+            let mut timers = lock(&self.timers);
+            if let Some(scheduled) = inner.scheduled.replace(due) {
+                timers.remove(&(scheduled, cell.id));
+            }
+            timers.insert((due, cell.id), cell.clone());
+            if timers.keys().next() == Some(&(due, cell.id)) {
+                self.sooner.notify_one();
+            }
+        }
+    }
+
+    fn persist(&self, cell: &Arc<Cell>, seq: u64, snapshot: Snapshot) {
+        let (tenant, group) = (cell.tenant, cell.name.clone());
+        let (heard, cell) = (self.heard.clone(), cell.clone());
+        // On the commit thread, which must not wait for a cell.
+        let done = move |answer: crate::embed::committer::Answer| {
+            let outcome = answer.map(|outcome| match outcome {
+                Outcome::MembershipSaved(result) => result,
+                other => unreachable!("members are answered by {other:?}"),
+            });
+            let _ = heard.send(Heard { cell, seq, outcome });
+        };
+        let op = Op::SaveMembership { tenant, group, snapshot: Arc::new(snapshot) };
+        self.offsets.committer().submit(op, Box::new(done));
+    }
+
+    /// Takes a group out, and tells all who wait.
+    fn end(&self, cell: &Arc<Cell>, inner: &mut Inner, lost: &Lost) {
+        inner.gone = true;
+        inner.group.close();
+        for (_, sender) in inner.waiting.drain() {
+            let _ = sender.send(Err(lost.clone()));
+        }
+        if let Some(scheduled) = inner.scheduled.take() {
+            lock(&self.timers).remove(&(scheduled, cell.id));
+        }
+        let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(groups) = cells.get_mut(&cell.tenant)
+            && groups.get(cell.name.as_str()).is_some_and(|here| here.id == cell.id)
+        {
+            groups.remove(cell.name.as_str());
+        }
+    }
+
+    /// Fires timers and hears from the journal, for ever. `wall_ms` tells the milliseconds since the Unix epoch.
+    pub async fn run(self: Arc<Self>, wall_ms: impl Fn() -> i64 + Send) {
+        let Some(mut hears) = lock(&self.hears).take() else { return };
+        loop {
+            let next = lock(&self.timers).keys().next().map(|(due, _)| *due);
+            let wait = next.map(|due| Duration::from_millis(due.saturating_sub(self.now_ms())));
+            tokio::select! {
+                heard = hears.recv() => match heard {
+                    Some(heard) => self.hear(heard, wall_ms()),
+                    None => return,
+                },
+                () = self.sooner.notified() => {}
+                () = tokio::time::sleep(wait.unwrap_or(Duration::from_secs(3_600))) => self.fire(wall_ms()),
+            }
+        }
+    }
+
+    fn hear(&self, Heard { cell, seq, outcome }: Heard, wall_ms: i64) {
+        let mut inner = cell.lock();
+        if inner.gone {
+            return;
+        }
+        match outcome {
+            Ok(Ok(())) => self.step(&cell, &mut inner, Input::Persisted { seq }, wall_ms),
+            Ok(Err(refusal)) => {
+                tracing::warn!(group = cell.name.as_str(), "a group could not be kept: {refusal}");
+                self.end(&cell, &mut inner, &Lost::Refused(refusal));
+            }
+            Err(_) => self.end(&cell, &mut inner, &Lost::Store),
+        }
+    }
+
+    fn fire(&self, wall_ms: i64) {
+        loop {
+            let cell = {
+                let mut timers = lock(&self.timers);
+                let Some(first) = timers.first_entry().filter(|first| first.key().0 <= self.now_ms()) else {
+                    return;
+                };
+                first.remove()
+            };
+            let mut inner = cell.lock();
+            inner.scheduled = None;
+            if !inner.gone {
+                self.step(&cell, &mut inner, Input::Tick, wall_ms);
+            }
+        }
+    }
+
+    /// Groups without members: to be forgotten if the store has nothing of theirs.
+    pub(super) fn empty_groups(&self) -> Vec<(TenantId, GroupName)> {
+        let cells: Vec<Arc<Cell>> = {
+            let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
+            cells.values().flat_map(|groups| groups.values().cloned()).collect()
+        };
+        let is_empty = |cell: &Arc<Cell>| cell.lock().is_idle().then(|| (cell.tenant, cell.name.clone()));
+        cells.iter().filter_map(is_empty).collect()
+    }
+
+    /// The store has forgotten a group: so is it here, unless somebody has come meanwhile.
+    pub(super) fn forget(&self, tenant: TenantId, name: &str) {
+        if let Some(cell) = self.find(tenant, name) {
+            let mut inner = cell.lock();
+            if !inner.gone && inner.is_idle() {
+                self.end(&cell, &mut inner, &Lost::Refused(Refusal::UnknownGroup));
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// No members, none on their way, and nobody waits.
+    fn is_idle(&self) -> bool {
+        self.group.state() == State::Empty && self.group.bytes() == 0 && self.waiting.is_empty()
+    }
+}
+
+fn bad(name: &GroupName, error: BadSnapshot) -> StoreError {
+    StoreError::Closed { because: format!("the members of group {name:?} cannot be read: {error}") }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One line per turn of a group's life; what each member does is for those who look closer.
+fn tell(cell: &Cell, event: &Event) {
+    let group: String = cell.name.as_str().chars().take(256).collect();
+    match event {
+        Event::RebalanceStarted { generation, why, member, said } => {
+            let said: String = said.as_deref().unwrap_or("").chars().take(256).collect();
+            tracing::info!(group, generation, member = member.as_deref(), said, "rebalance: {why}");
+        }
+        Event::GenerationBegun { generation, members, protocol, leader } => {
+            tracing::info!(
+                group,
+                generation,
+                members,
+                protocol = &**protocol,
+                leader = &**leader,
+                "all have joined"
+            );
+        }
+        Event::Stabilized { generation, unassigned } => {
+            tracing::info!(group, generation, unassigned, "the group is stable");
+        }
+        Event::MemberGone { member, instance, why } => {
+            tracing::info!(
+                group,
+                member = &**member,
+                instance = instance.as_deref(),
+                "a member is gone: {why}"
+            );
+        }
+        Event::Emptied { generation } => tracing::info!(group, generation, "the group has no members"),
+        other => tracing::debug!(group, ?other, "group"),
+    }
+}
