@@ -263,6 +263,54 @@ fn the_readme_lists_the_apis_served() {
     assert!(found.trim() == table.trim(), "README.md, between the markers, must be:\n\n{wanted}\n");
 }
 
+/// APIs that the oracle does not compare with Kafka, and why. An entry that is not needed any more is an error too.
+const NOT_IN_ORACLE: &[(&str, &str)] = &[];
+
+/// Every API is described for the oracle, with the versions served, and some script says each in all of them.
+#[test]
+fn the_oracle_covers_the_apis_served() {
+    let described = read("tests/oracle/apis.txt");
+    let scripts = fs::read_dir(root().join("tests/oracle/scripts")).unwrap();
+    let scripts: String =
+        scripts.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap() + "\n").collect();
+    let mut faults = Vec::new();
+    for api in offsetd::api::APIS {
+        let name = api.name;
+        let head = format!("{} {name} {}-{} ", api.key as i16, api.min, api.max);
+        let excused = NOT_IN_ORACLE.iter().any(|(other, _)| *other == name);
+        if excused {
+            continue;
+        }
+        if !described.lines().any(|line| line.starts_with(&head)) {
+            faults.push(format!("tests/oracle/apis.txt: wants an entry that begins with {head:?}"));
+        }
+        let said: BTreeSet<i16> = scripts.lines().flat_map(|line| versions_said(line, name)).collect();
+        let served = || api.min..=api.max;
+        let whole = scripts.lines().any(|line| line.starts_with(&format!("{name} * {{")));
+        let missing: Vec<i16> = served().filter(|version| !whole && !said.contains(version)).collect();
+        if !missing.is_empty() {
+            faults.push(format!("tests/oracle/scripts: no script says {name} {missing:?}"));
+        }
+    }
+    for (name, reason) in NOT_IN_ORACLE {
+        if !offsetd::api::APIS.iter().any(|api| api.name == *name) || reason.is_empty() {
+            faults.push(format!("tests/tidy.rs: {name} is served no more, or has no reason"));
+        }
+    }
+    no_faults("The oracle compares every API with Kafka (tests/oracle/README.md):", &faults);
+}
+
+/// The versions in which a line of a script says an API: `NAME 2-9 {...}`.
+fn versions_said(line: &str, name: &str) -> Vec<i16> {
+    let rest = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '));
+    let range = rest.and_then(|rest| rest.split_once(" {")).map_or("", |(range, _)| range);
+    let (from, to) = range.split_once('-').unwrap_or((range, range));
+    match (from.parse(), to.parse()) {
+        (Ok(from), Ok(to)) => (from..=to).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Every path of a table down to what is not a table: `server.node_id`.
 fn paths(prefix: &str, table: &toml::Table, found: &mut BTreeSet<String>) {
     for (key, value) in table {
