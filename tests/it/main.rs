@@ -11,6 +11,7 @@ mod delete_groups;
 mod describe_cluster;
 mod describe_groups;
 mod durability;
+mod expectations;
 mod find_coordinator;
 mod guard;
 mod hostile;

@@ -22,6 +22,8 @@ pub struct Guarded {
     positions: BTreeMap<Key, Position>,
     /// A group comes into being with its first stored offset.
     groups: BTreeSet<String>,
+    /// Commits of a partition that were to be refused, so far.
+    pub refused: usize,
 }
 
 /// Group, topic, partition.
@@ -84,6 +86,7 @@ impl Guarded {
                 let key = (group.to_owned(), name.to_owned(), index);
                 if *code == Value::Int(0) && !self.judge(key, asked) {
                     *code = Value::Int(POLICY_VIOLATION);
+                    self.refused += 1;
                 }
                 // There are members of no group, and no such group.
                 if *code == Value::Int(UNKNOWN_MEMBER_ID) && !self.groups.contains(group) {

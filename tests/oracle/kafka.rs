@@ -147,6 +147,9 @@ impl Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the end of Kafka's log:\n{}", self.log());
+        }
         // The end of its leash; `wait` closes the pipe first.
         drop(self.child.stdin.take());
         let _ = self.child.wait();

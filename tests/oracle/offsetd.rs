@@ -76,6 +76,11 @@ impl Offsetd {
 
 impl Drop for Offsetd {
     fn drop(&mut self) {
+        if thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("the end of offsetd's log:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+        }
         // It may have ended by itself, which whoever talks to it has noticed.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -30,7 +30,7 @@ pub struct Oracle {
     kafka: Link,
     offsetd: Link,
     /// There if offsetd's guard is on.
-    guarded: Option<Guarded>,
+    pub guarded: Option<Guarded>,
     pub deviations: Deviations,
     pub counts: Counts,
     /// Key and version of what both have answered.

@@ -11,11 +11,32 @@ use super::step::{Sequence, Step};
 use super::text;
 use super::value::Value;
 
-const GROUPS: &[&str] = &["g", "g", "g", "g", "h", "h", "", " ", "a:b/c ü組😀\0", "G", "..", "nobody"];
+/// What stands often in a pool is drawn often: most steps are about the same group and partition.
+const GROUPS: &[&str] = &[
+    "g",
+    "g",
+    "g",
+    "g",
+    "g",
+    "g",
+    "g",
+    "g",
+    "g",
+    "g",
+    "h",
+    "h",
+    "",
+    " ",
+    "a:b/c ü組😀\0",
+    "G",
+    "..",
+    "nobody",
+];
 /// All are in both servers, or in neither.
 const NAMES: &[&str] =
     &[TOPICS[0], TOPICS[0], TOPICS[0], TOPICS[1], TOPICS[1], TOPICS[2], LONGEST, "", ".", "..", "a/b", "ü"];
-const INDEXES: &[i64] = &[0, 0, 0, 0, 1, 1, 2, 2, 3, -1, i32::MAX as i64, i32::MIN as i64];
+const INDEXES: &[i64] =
+    &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, -1, i32::MAX as i64, i32::MIN as i64];
 const OFFSETS: &[i64] = &[0, 1, 2, 50, 99, 100, 100, 101, -1, -2, 1 << 40, i64::MAX, i64::MIN];
 const EPOCHS: &[i64] = &[-1, -1, -1, -1, 0, 1, 5, 6, i32::MAX as i64, -2];
 const GENERATIONS: &[i64] = &[-1, -1, -1, -1, -1, -1, -1, -1, 0, 1, -2, i32::MAX as i64];

@@ -1,14 +1,19 @@
 //! A failing sequence made small: steps are left out, then entries and fields of what is left, as long as it still fails.
 
+use std::time::{Duration, Instant};
+
 use super::step::{Sequence, Step};
 use super::value::Value;
 
+/// Calls take at most about so long, all together.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// `fails` runs a sequence; it is called at most so many times.
 pub fn shrink(sequence: Sequence, mut tries: usize, mut fails: impl FnMut(&Sequence) -> bool) -> Sequence {
-    let mut smallest = sequence;
-    'again: while tries > 0 {
+    let (mut smallest, began) = (sequence, Instant::now());
+    'again: loop {
         for smaller in candidates(&smallest) {
-            if tries == 0 {
+            if tries == 0 || began.elapsed() > PATIENCE {
                 break 'again;
             }
             tries -= 1;
