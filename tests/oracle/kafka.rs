@@ -1,13 +1,15 @@
 //! Apache Kafka as a process: one node that is broker and controller, on loopback, in a directory that goes away with it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use tempfile::TempDir;
+
+use super::leash::Leashed;
 
 const READY_WITHIN: Duration = Duration::from_secs(90);
 
@@ -19,13 +21,6 @@ const JAVA: &[&str] = &[
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Djava.net.preferIPv4Stack=true",
 ];
-
-/// Runs Java and ends it when the pipe on its standard input closes: so it does not outlive a test that is killed.
-const LEASH: &str = r#"exec 3<&0
-java "$@" </dev/null &
-child=$!
-{ read -r _ <&3; kill -KILL $child 2>/dev/null; } &
-wait $child"#;
 
 /// Times and sizes: nothing is delayed, nothing is forgotten while the test runs.
 const SETTINGS: &str = "
@@ -54,7 +49,7 @@ log.cleaner.dedupe.buffer.size=4194304
 
 /// A running Kafka.
 pub struct Kafka {
-    child: Child,
+    process: Leashed,
     pub address: SocketAddr,
     /// Goes away after the process.
     dir: TempDir,
@@ -91,7 +86,6 @@ impl Kafka {
             dir.path().join("data").display(),
         );
         fs::write(&settings, text).expect("write Kafka's settings");
-        let log = dir.path().join("log");
         let class_path = format!("{}/*", lib.display());
         let formatted = Command::new("java")
             .args(JAVA)
@@ -108,17 +102,10 @@ impl Kafka {
             .output()
             .expect("run Kafka's storage tool");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
-        let child = Command::new("sh")
-            .args(["-c", LEASH, "kafka"])
-            .args(JAVA)
-            .args(["-cp", &class_path, "kafka.Kafka"])
-            .arg(&settings)
-            .stdin(Stdio::piped())
-            .stdout(File::create(&log).expect("create Kafka's log"))
-            .stderr(File::options().append(true).open(&log).expect("open Kafka's log"))
-            .spawn()
-            .expect("start Kafka");
-        let mut kafka = Self { child, address: (Ipv4Addr::LOCALHOST, port).into(), dir };
+        let settings = settings.to_str().expect("a path that is text");
+        let command = [&["java"], JAVA, &["-cp", &class_path, "kafka.Kafka", settings]].concat();
+        let process = Leashed::start(&command, &dir.path().join("log"));
+        let mut kafka = Self { process, address: (Ipv4Addr::LOCALHOST, port).into(), dir };
         kafka.wait_until_it_listens();
         kafka
     }
@@ -126,7 +113,7 @@ impl Kafka {
     fn wait_until_it_listens(&mut self) {
         let deadline = Instant::now() + READY_WITHIN;
         while std::net::TcpStream::connect(self.address).is_err() {
-            let ended = self.child.try_wait().expect("look at Kafka");
+            let ended = self.process.ended();
             assert!(ended.is_none(), "Kafka ended at its start with {ended:?}:\n{}", self.log());
             assert!(
                 Instant::now() < deadline,
@@ -150,9 +137,6 @@ impl Drop for Kafka {
         if thread::panicking() {
             eprintln!("the end of Kafka's log:\n{}", self.log());
         }
-        // The end of its leash; `wait` closes the pipe first.
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
     }
 }
 

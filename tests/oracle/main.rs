@@ -9,6 +9,7 @@ mod deviations;
 mod golden;
 mod guarded;
 mod kafka;
+mod leash;
 mod link;
 mod offsetd;
 mod oracle;

@@ -1,13 +1,14 @@
 //! offsetd as a process, with a guard mode, in a directory that goes away with it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use tempfile::TempDir;
+
+use super::leash::Leashed;
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
@@ -16,7 +17,7 @@ const STREAMS: &str = "[streams]\ndefault_partitions = 3\nmax_partitions = 3\n";
 
 /// A running offsetd.
 pub struct Offsetd {
-    child: Child,
+    process: Leashed,
     pub address: SocketAddr,
     /// Goes away after the process.
     dir: TempDir,
@@ -28,25 +29,13 @@ impl Offsetd {
         let dir = tempfile::Builder::new().prefix("offsetd-oracle-").tempdir().expect("make a directory");
         let config = dir.path().join("offsetd.toml");
         fs::write(&config, format!("{STREAMS}[guard]\nmode = \"{guard}\"\n")).expect("write the settings");
-        // A file, because a pipe that nobody reads would block the server once it is full.
-        let log = File::create(dir.path().join("log")).expect("create the server's log");
-        let mut command = Command::new(binary());
-        // Settings of whoever runs the tests: the server would take these for its own.
-        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OFFSETD_")) {
-            command.env_remove(name);
-        }
-        let child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "none", "--config"])
-            .arg(&config)
-            .arg("--data-dir")
-            .arg(dir.path().join("data"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("start offsetd");
+        let text = |path: &Path| path.to_str().expect("a path that is text").to_owned();
+        let (binary, config, data) = (text(&binary()), text(&config), text(&dir.path().join("data")));
+        let command = [&binary, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "none"];
+        let command = [&command[..], &["--config", &config, "--data-dir", &data]].concat();
+        let process = Leashed::start(&command, &dir.path().join("log"));
         let address = ([127, 0, 0, 1], 0).into();
-        let mut server = Self { child, address, dir };
+        let mut server = Self { process, address, dir };
         server.address = server.wait_until_ready();
         server
     }
@@ -57,7 +46,7 @@ impl Offsetd {
             if let Some(address) = ready_address(&self.log()) {
                 return address;
             }
-            let ended = self.child.try_wait().expect("look at offsetd");
+            let ended = self.process.ended();
             assert!(ended.is_none(), "offsetd ended at its start with {ended:?}:\n{}", self.log());
             assert!(
                 Instant::now() < deadline,
@@ -81,9 +70,6 @@ impl Drop for Offsetd {
             let lines: Vec<&str> = log.lines().collect();
             eprintln!("the end of offsetd's log:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
         }
-        // It may have ended by itself, which whoever talks to it has noticed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
