@@ -14,7 +14,7 @@ demo:
 
 # Format, lint and document, as CI checks it
 lint:
-    cargo fmt --check
+    cargo fmt --all --check
     cargo clippy --locked --all-targets --all-features -- -D warnings
     cargo clippy --locked --no-default-features --lib -- -D warnings
     RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
@@ -39,11 +39,15 @@ tidy:
 
 # Dependencies: bans, licences, sources
 deny:
-    cargo deny check bans licenses sources
+    cargo deny --workspace check bans licenses sources
 
 # The container image
 image tag="offsetd":
     docker build -t {{tag}} -f docker/Dockerfile .
+
+# The image's tests, in the Docker engine of this machine
+containers:
+    OFFSETD_REQUIRE_DOCKER=1 cargo test -p offsetd-containers
 
 # All that CI does
 ci:

@@ -26,6 +26,9 @@ pub mod api;
 pub mod server;
 
 #[cfg(feature = "cli")]
+pub mod client;
+
+#[cfg(feature = "cli")]
 pub mod cli;
 
 pub use embed::{Commit, OffsetStore, Tenant};

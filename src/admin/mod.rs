@@ -1,4 +1,7 @@
-//! The admin listener: health for a supervisor, metrics for Prometheus, over HTTP/1.
+//! The admin listener: health for a supervisor, metrics for Prometheus, and JSON for an operator's questions, over HTTP/1.
+
+mod seeing;
+pub mod view;
 
 use std::sync::Arc;
 
@@ -9,14 +12,20 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::coordinator::Failure;
+use crate::coordinator::{Coordinator, Failure};
 use crate::metrics::Metrics;
+
+pub use seeing::Turns;
 
 /// What the admin listener can see.
 #[derive(Debug, Clone)]
 pub struct State {
     /// The server's metrics.
     pub metrics: Arc<Metrics>,
+    /// Who knows what happened.
+    pub coordinator: Arc<Coordinator>,
+    /// Who may read the history now.
+    pub turns: Turns,
     /// True once the server is stopping.
     pub draining: watch::Receiver<bool>,
     /// Why the store has failed, once it has.
@@ -29,6 +38,8 @@ pub async fn serve(listener: TcpListener, state: State) {
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics))
+        .route("/v1/refusals", get(seeing::refusals))
+        .route("/v1/why", get(seeing::why))
         .with_state(state);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the admin listener has ended");

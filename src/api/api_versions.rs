@@ -5,12 +5,12 @@
 //! * An unknown version is answered in version 0 with code 35 and the range of ApiVersions alone (KIP-511), the header
 //!   of an answer is version 0 in every version, and a client software name that does not match Kafka's pattern gets
 //!   42 with nothing listed.
-//! * No deviations.
+//! * Produce is told from 0 though served from 3, as Kafka does (see `produce`).
 
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 
-use super::{APIS, Api, Origin, Request, Unanswerable, decode};
+use super::{APIS, Api, Origin, Request, Unanswerable, decode, produce};
 use crate::wire::codes;
 use crate::wire::guard::{Kind, Shape, since};
 
@@ -35,7 +35,8 @@ pub(super) fn handle(origin: &Origin, request: Request) -> Result<ApiVersionsRes
 }
 
 fn range(api: &Api) -> ApiVersion {
-    ApiVersion::default().with_api_key(api.key as i16).with_min_version(api.min).with_max_version(api.max)
+    let from = if api.key == ApiKey::Produce { produce::ADVERTISED_FROM } else { api.min };
+    ApiVersion::default().with_api_key(api.key as i16).with_min_version(from).with_max_version(api.max)
 }
 
 /// Kafka's `ApiVersionsRequest.isValid`: letters, digits, '-' and '.', beginning and ending with a letter or digit.

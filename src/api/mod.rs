@@ -11,6 +11,7 @@ mod api_versions;
 mod delete_groups;
 mod describe_cluster;
 mod describe_groups;
+mod fetch;
 mod find_coordinator;
 mod list_groups;
 mod list_offsets;
@@ -19,14 +20,16 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod peer;
+mod produce;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, DeleteGroupsRequest, DescribeClusterRequest, DescribeGroupsRequest,
-    FindCoordinatorRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, ResponseHeader,
+    FetchRequest, FindCoordinatorRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest, ResponseHeader,
 };
 use kafka_protocol::protocol::{Encodable, HeaderVersion, Message, Request as KafkaRequest, StrBytes};
 use tokio::sync::OwnedSemaphorePermit;
@@ -56,6 +59,8 @@ pub struct Api {
 
 /// Every API that is served, by key.
 pub const APIS: &[Api] = &[
+    api::<ProduceRequest>(ApiKey::Produce, "Produce", produce::VERSIONS, produce::SHAPE),
+    api::<FetchRequest>(ApiKey::Fetch, "Fetch", fetch::VERSIONS, fetch::SHAPE),
     api::<ListOffsetsRequest>(
         ApiKey::ListOffsets,
         "ListOffsets",
@@ -160,6 +165,20 @@ pub enum Reply {
     Now(BytesMut, Option<OwnedSemaphorePermit>),
     /// A commit that waits for its sync.
     Later(Box<PendingCommit>),
+    /// An answer that waits for something else, for as long as that takes. May be dropped.
+    Parked(Parked),
+}
+
+/// An answer held back. It is the only thing its connection does meanwhile, as in Kafka.
+pub struct Parked(pub Pin<Box<dyn Future<Output = Result<Answer, Unanswerable>> + Send>>);
+
+/// A frame, its size included, and its share of the memory for large answers.
+pub type Answer = (BytesMut, Option<OwnedSemaphorePermit>);
+
+impl std::fmt::Debug for Parked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parked").finish_non_exhaustive()
+    }
 }
 
 /// Why a connection is closed rather than answered.
@@ -186,6 +205,9 @@ pub enum Unanswerable {
     /// Bytes that do not even make a header.
     #[error(transparent)]
     Header(#[from] Malformed),
+    /// Kafka, too, closes the connection where it has an error to tell and may not answer.
+    #[error("{0}")]
+    Unwanted(&'static str),
     /// Others of the tenant hold the memory for answers, and do not read them.
     #[error("no memory for the answer: other clients of this tenant do not read theirs")]
     NoMemory,
@@ -266,6 +288,21 @@ pub async fn handle(
                 offset_fetch::handle(&decode(&origin, request)?, origin.version, room, peer).await?;
             origin.encode_with(origin.version, &body, memory)
         }
+        ApiKey::Fetch => {
+            let (body, wait) = fetch::handle(decode(&origin, request)?, room, peer).await;
+            let answer = origin.answer(origin.version, &body, echo)?;
+            if wait.is_zero() {
+                return Ok(Reply::Now(answer.0, answer.1));
+            }
+            Ok(Reply::Parked(Parked(Box::pin(async move {
+                tokio::time::sleep(wait).await;
+                Ok(answer)
+            }))))
+        }
+        ApiKey::Produce => {
+            let body = produce::handle(decode(&origin, request)?, origin.version)?;
+            origin.encode_with(origin.version, &body, echo)
+        }
         ApiKey::ListOffsets => {
             let body = list_offsets::handle(decode(&origin, request)?, origin.version, room, peer).await;
             origin.encode_with(origin.version, &body, echo)
@@ -331,13 +368,22 @@ impl Origin {
         body: &R,
         memory: Option<OwnedSemaphorePermit>,
     ) -> Result<Reply, Unanswerable> {
+        self.answer(version, body, memory).map(|(frame, memory)| Reply::Now(frame, memory))
+    }
+
+    fn answer<R: Encodable + HeaderVersion>(
+        &self,
+        version: i16,
+        body: &R,
+        memory: Option<OwnedSemaphorePermit>,
+    ) -> Result<Answer, Unanswerable> {
         let frame = self.frame(version, body).map_err(|why| Unanswerable::Encode(why.to_string()))?;
         // What making it took is free again; what is written is not.
         let written = memory.and_then(|mut memory| {
             let kib = (kib(frame.len()) as usize).min(memory.num_permits());
             memory.split(kib)
         });
-        Ok(Reply::Now(frame, written))
+        Ok((frame, written))
     }
 
     fn frame<R: Encodable + HeaderVersion>(&self, version: i16, body: &R) -> Result<BytesMut, Malformed> {

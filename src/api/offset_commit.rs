@@ -310,7 +310,13 @@ fn label(verdict: &Verdict) -> &'static str {
         Err(Refusal::Regression(_)) => "regression",
         Err(Refusal::LimitReached { .. }) => "limit",
         Err(Refusal::MetadataTooLarge { .. }) => "metadata_too_large",
-        Err(Refusal::UnknownGroup | Refusal::UnknownMember) => "not_a_member",
+        Err(
+            Refusal::UnknownGroup
+            | Refusal::UnknownMember
+            | Refusal::FencedInstance
+            | Refusal::IllegalGeneration { .. }
+            | Refusal::RebalanceInProgress,
+        ) => "not_a_member",
         Err(_) => "unknown_partition",
     }
 }

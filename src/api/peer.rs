@@ -54,6 +54,8 @@ pub struct Room {
     pub max_response_bytes: usize,
     /// Array entries in one request.
     pub max_items_per_request: usize,
+    /// Longest that an answer is held back because a client asked for it.
+    pub longest_wait: Duration,
     /// How long a request may wait for the memory of its answer.
     pub memory_wait: Duration,
 }

@@ -2,18 +2,18 @@
 //! loopback connection, repeats itself, goes back and is refused; the server is killed and reopened; the history says
 //! who it was. Everything printed is what the client was answered and what the journal holds.
 
-mod client;
-
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use super::complain;
+use crate::client::{Asked, Cluster, Endpoint, Refused, Settings};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::embed::{Commit, OffsetStore};
@@ -21,7 +21,6 @@ use crate::metrics::Metrics;
 use crate::model::op::{Actor, Event, EventKind};
 use crate::server::Server;
 use crate::store::redb::RedbStore;
-use client::Client;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -39,7 +38,7 @@ pub(super) fn run() -> ExitCode {
 }
 
 fn say(text: impl fmt::Display) {
-    println!("{text}");
+    super::print::out(&format!("{text}\n"));
 }
 
 fn tell() -> Result<(), Failure> {
@@ -87,26 +86,52 @@ fn tell() -> Result<(), Failure> {
     Ok(())
 }
 
+/// The command line's own client, under a name.
+struct Client {
+    runtime: Runtime,
+    cluster: Cluster,
+    name: String,
+}
+
+impl Client {
+    fn connect(address: SocketAddr, name: &str) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let endpoint = Endpoint { host: address.ip().to_string(), port: address.port() };
+        let settings = Settings { timeout: Duration::from_secs(10), client_id: name.to_owned() };
+        let cluster = runtime.block_on(Cluster::connect(&[endpoint], settings))?;
+        Ok(Self { runtime, cluster, name: name.to_owned() })
+    }
+
+    fn commit(&mut self, offsets: &[(i32, i64)]) -> Result<Vec<Result<(), Refused>>, Failure> {
+        Ok(self.runtime.block_on(self.cluster.commit(GROUP, STREAM, offsets))?)
+    }
+
+    fn fetch(&mut self, partitions: &[i32]) -> Result<Vec<Option<i64>>, Failure> {
+        let asked = Asked::from([(STREAM.to_owned(), partitions.to_vec())]);
+        let found = self.runtime.block_on(self.cluster.offsets(GROUP, Some(&asked)))?;
+        Ok(found.into_iter().map(|one| one.offset).collect())
+    }
+}
+
 /// Commits, and prints what was answered, with a word on each.
 fn step(client: &mut Client, commits: &[(i32, i64, &str)]) -> Result<(), Failure> {
     let asked: Vec<_> = commits.iter().map(|(partition, offset, _)| (*partition, *offset)).collect();
-    let codes = client.commit(GROUP, STREAM, &asked)?;
+    let codes = client.commit(&asked)?;
     for ((partition, offset, why), code) in commits.iter().zip(codes) {
         let answer = match code {
-            0 => "ok".to_owned(),
-            44 => "error 44 POLICY_VIOLATION".to_owned(),
-            other => format!("error {other}"),
+            Ok(()) => "ok".to_owned(),
+            Err(refused) => format!("error {} {}", refused.code, refused.name()),
         };
-        let who = client.name();
+        let who = &client.name;
         say(format_args!("   {who:<16} commit  {STREAM}:{partition} -> {offset:<5} {answer:<27} {why}"));
     }
     Ok(())
 }
 
 fn show(client: &mut Client, what: &str) -> Result<(), Failure> {
-    let offsets = client.fetch(GROUP, STREAM, &[0, 1])?;
-    let list: Vec<_> =
-        offsets.iter().enumerate().map(|(p, offset)| format!("{STREAM}:{p} = {offset}")).collect();
+    let offsets = client.fetch(&[0, 1])?.into_iter().enumerate();
+    let one = |(p, offset): (usize, Option<i64>)| format!("{STREAM}:{p} = {}", super::print::maybe(offset));
+    let list: Vec<_> = offsets.map(one).collect();
     say(format_args!("{what}: {}", list.join(", ")));
     Ok(())
 }

@@ -1,13 +1,31 @@
 //! The command line: one file per subcommand. Errors are printed as error, cause, hint; exit code 0 is done, 1 is
 //! refused or failed, 2 is usage or configuration.
 
+mod check;
 mod demo;
+mod fail;
+mod groups;
+mod http;
+mod offsets;
+mod print;
+mod refusals;
+mod seeing;
 mod serve;
+mod streams;
+mod why;
+mod wire;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use fail::Failure;
+
+/// Variables of the command line, which are no settings of the server.
+const VARIABLES: [&str; 3] = ["OFFSETD_CONFIG", BOOTSTRAP_SERVER, ADMIN];
+const BOOTSTRAP_SERVER: &str = "OFFSETD_BOOTSTRAP_SERVER";
+const ADMIN: &str = "OFFSETD_ADMIN";
 
 #[derive(Debug, Parser)]
 #[command(name = "offsetd", version, about, arg_required_else_help = true)]
@@ -22,6 +40,21 @@ enum Command {
     Serve(serve::Arguments),
     /// See in a minute what it does: commit, go back and be refused, get killed, reopen, ask who it was
     Demo,
+    /// Consumer groups: list, describe, delete (any Kafka-compatible server)
+    #[command(subcommand)]
+    Groups(groups::Groups),
+    /// Committed positions: get, delete (any Kafka-compatible server)
+    #[command(subcommand)]
+    Offsets(offsets::Offsets),
+    /// Streams, which Kafka calls topics: list, create, delete (any Kafka-compatible server)
+    #[command(subcommand)]
+    Streams(streams::Streams),
+    /// Check whether consumers could work with a server (any Kafka-compatible one)
+    Check(check::Arguments),
+    /// Show which commits would have gone back, and which client is stuck in refusals
+    Refusals(refusals::Arguments),
+    /// Show who made a position what it is, who else tried, and what was deleted
+    Why(why::Arguments),
 }
 
 /// Reads the command line, does what it says, and returns the exit code.
@@ -29,7 +62,35 @@ pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo => demo::run(),
+        Command::Groups(command) => run_to_end(groups::run(&command)),
+        Command::Offsets(command) => run_to_end(offsets::run(&command)),
+        Command::Streams(command) => run_to_end(streams::run(&command)),
+        Command::Check(arguments) => run_to_end(check::run(&arguments)),
+        Command::Refusals(arguments) => run_to_end(refusals::run(&arguments)),
+        Command::Why(arguments) => run_to_end(why::run(&arguments)),
     }
+}
+
+/// Runs a command that asks, on a runtime of its own, and tells its failure.
+fn run_to_end(command: impl Future<Output = Result<ExitCode, Failure>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(command);
+            // A name may still be looked up by a thread that nobody waits for any more.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(Failure::new("cannot start the runtime").because(error)),
+    };
+    result.unwrap_or_else(|failure| {
+        failure.tell();
+        ExitCode::FAILURE
+    })
+}
+
+fn done_if(all: bool) -> ExitCode {
+    if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Prints an error with its causes.

@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-use super::complain;
+use super::{VARIABLES, complain};
 use crate::config::{Config, ConfigError, LogConfig, LogFormat};
 use crate::server::{ServeError, Server};
 
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     /// Configuration file, TOML
     #[arg(long, value_name = "FILE", env = "OFFSETD_CONFIG")]
     config: Option<PathBuf>,
-    /// Address of health and metrics over HTTP, or none [default: 127.0.0.1:9644]
+    /// Address of health, metrics and questions over HTTP, or none [default: 127.0.0.1:9644]
     #[arg(long, value_name = "ADDRESS|none")]
     admin_listen: Option<String>,
     /// Log lines for people or for programs [default: text]
@@ -77,7 +77,7 @@ fn tell_of_strangers() {
     let known = Config::variables();
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("OFFSETD_") && name != "OFFSETD_CONFIG" && !known.contains(&name) {
+        if name.starts_with("OFFSETD_") && !VARIABLES.contains(&&*name) && !known.contains(&name) {
             tracing::warn!(name, "this variable is not a setting of offsetd, and is ignored");
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use super::Config;
+use super::{Catalogue, Config};
 
 /// A setting that cannot be used: where it stands, why, and what would do.
 #[derive(Debug, Error)]
@@ -80,6 +80,8 @@ impl Config {
                 max_partitions: streams.max_partitions,
                 max_tenant_partitions: streams.max_partitions_per_tenant,
                 default_partitions: streams.default_partitions,
+                declared: streams.catalogue == Catalogue::Declared,
+                unchanged_refresh_ms: self.unchanged_refresh_ms(),
             },
             fold_bytes: store.fold_bytes,
             table_cache_bytes: store.cache_bytes,

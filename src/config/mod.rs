@@ -7,7 +7,7 @@ mod validate;
 
 use std::path::PathBuf;
 
-use crate::model::offset::Mode;
+use crate::model::offset::{Mode, UNCHANGED_REFRESH_MS};
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, Given};
@@ -36,6 +36,8 @@ pub struct Config {
     pub tenants: Vec<TenantConfig>,
     /// The stream catalogue.
     pub streams: StreamsConfig,
+    /// Expiry of offsets.
+    pub retention: RetentionConfig,
     /// Connections and requests.
     pub server: ServerConfig,
     /// The store.
@@ -133,12 +135,17 @@ pub struct TenantConfig {
     /// Its refusal code, if not that of all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal_code: Option<RefusalCode>,
+    /// Its retention of offsets, if not that of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offsets_retention_ms: Option<u64>,
 }
 
 /// What streams and groups may grow to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamsConfig {
+    /// `open`: a stream comes into being by being named. `declared`: only created streams exist, else code 3.
+    pub catalogue: Catalogue,
     /// Partitions of a stream that comes into being by being named.
     pub default_partitions: i32,
     /// Partitions a stream may have; commits beyond get code 3.
@@ -153,6 +160,31 @@ pub struct StreamsConfig {
     pub max_positions_per_tenant: u64,
     /// Longest commit metadata, in UTF-16 units as Kafka counts (`offset.metadata.max.bytes`).
     pub max_metadata_units: usize,
+}
+
+/// Which streams there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Catalogue {
+    /// Those that were created or named, with the partitions seen or created. One that was deleted comes back by being
+    /// created only.
+    #[default]
+    Open,
+    /// Those that were created.
+    Declared,
+}
+
+/// When committed offsets are forgotten (Kafka: `offsets.retention.minutes`, KIP-211). An offset store that forgets is
+/// a rewind, so by default it never does; and what it forgets stays as a floor that no commit goes below.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionConfig {
+    /// Offsets that were not committed for so long expire; 0: never.
+    pub offsets_ms: u64,
+    /// How often it is looked (Kafka: `offsets.retention.check.interval.ms`).
+    pub check_interval_ms: u64,
+    /// A clock that steps forward by more than this suspends expiry until it steps back or the server is started anew.
+    pub max_clock_step_ms: u64,
 }
 
 /// Connections and requests: what a peer can make the server hold.
@@ -244,6 +276,7 @@ impl Default for Config {
             guard: GuardConfig::default(),
             tenants: Vec::new(),
             streams: StreamsConfig::default(),
+            retention: RetentionConfig::default(),
             server: ServerConfig::default(),
             store: StoreConfig::default(),
             log: LogConfig::default(),
@@ -254,6 +287,7 @@ impl Default for Config {
 impl Default for StreamsConfig {
     fn default() -> Self {
         Self {
+            catalogue: Catalogue::Open,
             default_partitions: 1,
             max_partitions: 10_000,
             max_partitions_per_tenant: 200_000,
@@ -262,6 +296,12 @@ impl Default for StreamsConfig {
             max_positions_per_tenant: 10_000_000,
             max_metadata_units: 4_096,
         }
+    }
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { offsets_ms: 0, check_interval_ms: 600_000, max_clock_step_ms: 3_600_000 }
     }
 }
 
@@ -305,6 +345,21 @@ impl Default for LogConfig {
 }
 
 impl Config {
+    /// How long a tenant's offsets are kept, in milliseconds; 0: for good.
+    pub fn offsets_retention_ms(&self, tenant: &str) -> u64 {
+        let own = self.tenants.iter().find(|own| own.name == tenant).and_then(|own| own.offsets_retention_ms);
+        own.unwrap_or(self.retention.offsets_ms)
+    }
+
+    /// How long an unchanged commit may go without having its new time stored: a quarter of the shortest retention, so
+    /// that what is committed all the time does not expire.
+    pub(crate) fn unchanged_refresh_ms(&self) -> i64 {
+        let own = self.tenants.iter().filter_map(|tenant| tenant.offsets_retention_ms);
+        let shortest = own.chain([self.retention.offsets_ms]).filter(|ms| *ms > 0).min();
+        let quarter = shortest.and_then(|ms| i64::try_from(ms / 4).ok());
+        quarter.map_or(UNCHANGED_REFRESH_MS, |ms| ms.min(UNCHANGED_REFRESH_MS))
+    }
+
     /// All listeners, the first one included.
     pub fn all_listeners(&self) -> Vec<ListenerConfig> {
         let first = ListenerConfig {

@@ -69,6 +69,7 @@ impl Config {
                 return Err(ConfigError::new(place, "must hold the largest one, and be below 4 GiB"));
             }
         }
+        at_least("retention.check_interval_ms", self.retention.check_interval_ms, 100)?;
         at_least("server.node_id", u64::try_from(server.node_id).unwrap_or(0), 0)?;
         if server.node_id < 0 {
             return Err(ConfigError::new("server.node_id", "clients take no negative broker id"));

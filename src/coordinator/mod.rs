@@ -1,8 +1,10 @@
 //! The shell round model and store: verbs for the APIs, back-pressure, and the word that the store has failed. Knows
 //! no wire types.
 
+pub mod expiry;
 pub mod guard;
 pub mod quota;
+mod seeing;
 
 use std::sync::Arc;
 
@@ -12,13 +14,15 @@ use crate::config::Config;
 use crate::embed::OffsetStore;
 use crate::embed::committer::Answer;
 use crate::metrics::Metrics;
-use crate::model::fence;
+use crate::model::group::fence;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::Committed;
-use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StreamInfo};
+use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StalePage, StreamInfo};
 use crate::model::refusal::Refusal;
 use crate::store::{Limits, StoreError, Wanted};
 use guard::GuardPolicy;
+
+pub use crate::embed::Error as SeeingError;
 
 /// Partitions whose commits may be under way at once, over all connections. Not above the committer's own bound, which
 /// counts commits, so that submitting never blocks a thread of the runtime.
@@ -214,15 +218,70 @@ impl Coordinator {
         if !create {
             return Ok(Err(Refusal::UnknownStream));
         }
-        match self.submit_stream(tenant, stream).await.answer().await? {
+        self.stream_op(self.ensure_op(tenant, stream)).await
+    }
+
+    fn ensure_op(&self, tenant: TenantId, stream: StreamName) -> Op {
+        Op::EnsureStream { tenant, stream, partitions: self.limits.default_partitions }
+    }
+
+    /// Creates a stream with exactly so many partitions, one that was deleted too. The journal says who.
+    pub async fn create_stream(
+        &self,
+        tenant: TenantId,
+        stream: StreamName,
+        partitions: i32,
+        actor: Arc<Actor>,
+    ) -> Result<Result<StreamInfo, Refusal>, Arc<StoreError>> {
+        self.stream_op(Op::CreateStream { tenant, stream, partitions, actor }).await
+    }
+
+    /// Gives a stream more partitions: `partitions` in all. The journal says who.
+    pub async fn grow_stream(
+        &self,
+        tenant: TenantId,
+        stream: StreamName,
+        partitions: i32,
+        actor: Arc<Actor>,
+    ) -> Result<Result<StreamInfo, Refusal>, Arc<StoreError>> {
+        self.stream_op(Op::GrowStream { tenant, stream, partitions, actor }).await
+    }
+
+    async fn stream_op(&self, op: Op) -> Result<Result<StreamInfo, Refusal>, Arc<StoreError>> {
+        match self.submit(op, 1).await.answer().await? {
             Outcome::Stream(result) => Ok(result),
             other => unreachable!("a stream is answered by {other:?}"),
         }
     }
 
-    async fn submit_stream(&self, tenant: TenantId, stream: StreamName) -> Ticket {
-        let partitions = self.limits.default_partitions;
-        self.submit(Op::EnsureStream { tenant, stream, partitions }, 1).await
+    /// Deletes a stream with all positions and floors on it, if its topic id is the one given. Answers how many positions
+    /// went; `None` if there is no such stream. The journal says who.
+    pub async fn delete_stream(
+        &self,
+        tenant: TenantId,
+        stream: StreamName,
+        topic_id: Option<[u8; 16]>,
+        actor: Arc<Actor>,
+    ) -> Result<Option<u64>, Arc<StoreError>> {
+        match self.submit(Op::DeleteStream { tenant, stream, topic_id, actor }, 1).await.answer().await? {
+            Outcome::StreamDeleted(positions) => Ok(positions),
+            other => unreachable!("a deletion is answered by {other:?}"),
+        }
+    }
+
+    /// Positions last committed before a time, a page at a time.
+    fn stale(
+        &self,
+        tenant: TenantId,
+        before_ms: i64,
+        after: Option<&GroupName>,
+    ) -> Result<StalePage, Arc<StoreError>> {
+        self.checked(self.offsets.store().stale(tenant, before_ms, after)).map_err(Arc::new)
+    }
+
+    /// What streams and tenants may grow to.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Makes the streams of these names that are not there and can be, in as few syncs as may be. What cannot be made is
@@ -231,7 +290,7 @@ impl Coordinator {
         let missing = |name: &&str| matches!(self.offsets.store().stream(tenant, name), Ok(None));
         let mut tickets = Vec::new();
         for stream in names.filter(missing).filter_map(|name| StreamName::new(name).ok()) {
-            tickets.push(self.submit_stream(tenant, stream).await);
+            tickets.push(self.submit(self.ensure_op(tenant, stream), 1).await);
         }
         for mut ticket in tickets {
             // The same answer comes again when the stream is asked for.

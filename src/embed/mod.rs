@@ -18,6 +18,7 @@
 //! ```
 
 pub mod committer;
+mod seeing;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -323,6 +324,59 @@ impl Tenant {
         Ok(self.of.store.streams(self.id)?)
     }
 
+    /// Creates a stream with exactly so many partitions. The only way to bring back one that was deleted; it is then
+    /// another stream, with a topic id of its own and no positions. The journal says who.
+    pub fn create_stream(&self, stream: &str, partitions: i32, actor: &Actor) -> Result<StreamInfo, Error> {
+        let (tenant, stream) = (self.id, StreamName::new(stream)?);
+        let actor = Arc::new(actor.clone());
+        self.stream_op(Op::CreateStream { tenant, stream, partitions, actor })
+    }
+
+    /// Gives a stream more partitions: `partitions` in all.
+    pub fn grow_stream(&self, stream: &str, partitions: i32, actor: &Actor) -> Result<StreamInfo, Error> {
+        let (tenant, stream) = (self.id, StreamName::new(stream)?);
+        let actor = Arc::new(actor.clone());
+        self.stream_op(Op::GrowStream { tenant, stream, partitions, actor })
+    }
+
+    fn stream_op(&self, op: Op) -> Result<StreamInfo, Error> {
+        match self.of.committer.run(op)? {
+            Outcome::Stream(result) => Ok(result?),
+            other => unreachable!("a stream is answered by {other:?}"),
+        }
+    }
+
+    /// Deletes a stream with every group's positions and floors on it. Returns how many positions went, `None` if there
+    /// is no such stream. Commits to it are refused until it is created again.
+    pub fn delete_stream(&self, stream: &str, actor: &Actor) -> Result<Option<u64>, Error> {
+        let (tenant, stream, actor) = (self.id, StreamName::new(stream)?, Arc::new(actor.clone()));
+        match self.of.committer.run(Op::DeleteStream { tenant, stream, topic_id: None, actor })? {
+            Outcome::StreamDeleted(positions) => Ok(positions),
+            other => unreachable!("a deletion is answered by {other:?}"),
+        }
+    }
+
+    /// Lets every position expire that was last committed before a time (milliseconds since the Unix epoch). The values
+    /// go, their floors stay: a late commit below one is refused as before. Returns how many.
+    pub fn expire(&self, before_ms: i64, actor: &Actor) -> Result<u64, Error> {
+        let actor = Arc::new(actor.clone());
+        let (mut expired, mut after) = (0, None);
+        loop {
+            let page = self.of.store.stale(self.id, before_ms, after.as_ref())?;
+            if !page.places.is_empty() {
+                let (tenant, places) = (self.id, page.places);
+                match self.of.committer.run(Op::Expire { tenant, places, before_ms, actor: actor.clone() })? {
+                    Outcome::Expired(count) => expired += count,
+                    other => unreachable!("an expiry is answered by {other:?}"),
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(expired);
+            }
+        }
+    }
+
     /// What happened to a group, or to one partition of it: newest first, at most `limit` events.
     pub fn history(
         &self,
@@ -335,7 +389,8 @@ impl Tenant {
             None => None,
         };
         let group = Some(GroupName::new(group)?);
-        Ok(self.of.store.history(&HistoryQuery { tenant: self.id, group, place, limit })?)
+        let query = HistoryQuery { group, place, ..HistoryQuery::newest(self.id, limit) };
+        Ok(self.of.store.history(&query)?)
     }
 }
 

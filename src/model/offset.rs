@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// "No leader epoch": what Kafka writes as -1.
 pub const NO_EPOCH: i32 = -1;
 
-/// How long an unchanged commit may go without having its new time stored, in milliseconds: an idle
+/// How long an unchanged commit may by default go without having its new time stored, in milliseconds: an idle
 /// auto-committer repeats itself every few seconds, and that must not grow the journal.
 pub const UNCHANGED_REFRESH_MS: i64 = 3_600_000;
 
@@ -111,7 +111,15 @@ pub enum Judgement {
 }
 
 /// Judges one commit against what is stored (and what is ahead of it in the same batch).
-pub fn judge(current: Option<&Position>, proposed: &Proposal, mode: Mode, now_ms: i64) -> Judgement {
+/// `refresh_ms`: how long an unchanged commit may go without having its new time stored ([`UNCHANGED_REFRESH_MS`], or
+/// less where offsets expire sooner than that would tell).
+pub fn judge(
+    current: Option<&Position>,
+    proposed: &Proposal,
+    mode: Mode,
+    now_ms: i64,
+    refresh_ms: i64,
+) -> Judgement {
     let Some(current) = current else {
         return if proposed.offset < 0 && mode != Mode::Off { Judgement::Nothing } else { Judgement::Store };
     };
@@ -125,7 +133,7 @@ pub fn judge(current: Option<&Position>, proposed: &Proposal, mode: Mode, now_ms
             && proposed.metadata == stored.metadata;
         // A clock that stepped back makes the age negative: then the time is stored anew as well.
         let age_ms = now_ms.saturating_sub(stored.committed_at_ms);
-        let recent = (0..UNCHANGED_REFRESH_MS).contains(&age_ms);
+        let recent = (0..refresh_ms).contains(&age_ms);
         return if same && recent { Judgement::Unchanged } else { Judgement::Store };
     }
     let regression = Regression {
@@ -156,6 +164,14 @@ pub fn accept(current: Option<&Position>, proposed: &Proposal, now_ms: i64) -> P
         committed_at_ms: now_ms,
     };
     Position { committed, high_epoch }
+}
+
+/// What stays of a position that expired: a later commit is judged against it as if it were there, but it is no
+/// answer to a fetch. Its time is that of no clock, so that a commit of the very same offset is stored, not passed over.
+pub fn floor_of(position: &Position) -> Position {
+    let committed =
+        Committed { metadata: Arc::default(), committed_at_ms: i64::MIN, ..position.committed.clone() };
+    Position { committed, high_epoch: position.high_epoch }
 }
 
 /// True if an accepted commit brings an epoch older than one already accepted: harmless to the position (an epoch

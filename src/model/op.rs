@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::group::Snapshot;
 use super::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use super::offset::{Committed, Mode, Proposal, Regression};
 use super::refusal::Refusal;
@@ -75,7 +76,53 @@ pub enum Op {
         /// Partitions it has if it is new.
         partitions: i32,
     },
-    /// Delete a group: every position, floor and baseline of it. Answered by [`Outcome::GroupDeleted`].
+    /// Create a stream: the only way to bring back one that was deleted. Answered by [`Outcome::Stream`].
+    CreateStream {
+        /// Whose stream.
+        tenant: TenantId,
+        /// Its name.
+        stream: StreamName,
+        /// Its partitions, from 1 to [`Limits::max_partitions`](crate::store::Limits::max_partitions).
+        partitions: i32,
+        /// Who creates.
+        actor: Arc<Actor>,
+    },
+    /// Give a stream more partitions. Answered by [`Outcome::Stream`].
+    GrowStream {
+        /// Whose stream.
+        tenant: TenantId,
+        /// Its name.
+        stream: StreamName,
+        /// How many it shall have in all: more than it has.
+        partitions: i32,
+        /// Who asks.
+        actor: Arc<Actor>,
+    },
+    /// Delete a stream with every group's positions, floors and baselines on it. A commit does not bring it back; one
+    /// created under its name later is another stream. Answered by [`Outcome::StreamDeleted`].
+    DeleteStream {
+        /// Whose stream.
+        tenant: TenantId,
+        /// Its name.
+        stream: StreamName,
+        /// Only if this is its topic id: not one that took its name meanwhile.
+        topic_id: Option<[u8; 16]>,
+        /// Who deletes.
+        actor: Arc<Actor>,
+    },
+    /// Let positions expire that were last committed before a time: the value goes, its floor stays, so that a late commit
+    /// cannot go back. A group without a value left is no longer listed. Answered by [`Outcome::Expired`].
+    Expire {
+        /// Whose.
+        tenant: TenantId,
+        /// Which positions; those that are not there or newer are passed over.
+        places: Vec<(GroupName, StreamName, Partition)>,
+        /// Milliseconds since the Unix epoch.
+        before_ms: i64,
+        /// Who says so.
+        actor: Arc<Actor>,
+    },
+    /// Delete a group: every position, floor and baseline of it, and its members. Answered by [`Outcome::GroupDeleted`].
     DeleteGroup {
         /// Whose group.
         tenant: TenantId,
@@ -94,6 +141,25 @@ pub enum Op {
         actor: Arc<Actor>,
         /// Which positions; those that are not there are passed over.
         places: Vec<(StreamName, Partition)>,
+    },
+    /// Keep a group's members as they are now. Answered by [`Outcome::MembershipSaved`].
+    SaveMembership {
+        /// Whose group.
+        tenant: TenantId,
+        /// Which; it comes into being if need be.
+        group: GroupName,
+        /// The whole of it: the last one kept is the group's.
+        snapshot: Arc<Snapshot>,
+    },
+    /// Forget a group that has nothing: no members, no positions, no floors, no baselines. Answered by
+    /// [`Outcome::Reaped`].
+    Reap {
+        /// Whose group.
+        tenant: TenantId,
+        /// Which.
+        group: GroupName,
+        /// Who says so.
+        actor: Arc<Actor>,
     },
     /// Note how many records of a partition had been evicted when the group last looked, and learn what was noted
     /// before. Answered by [`Outcome::Baseline`].
@@ -174,6 +240,14 @@ pub enum Outcome {
     GroupDeleted(Option<u64>),
     /// How many positions went, or `None` if there is no such group.
     OffsetsDeleted(Option<u64>),
+    /// How many positions went with the stream, or `None` if there is no such stream.
+    StreamDeleted(Option<u64>),
+    /// How many positions expired.
+    Expired(u64),
+    /// Kept, or which limit is in the way.
+    MembershipSaved(Result<(), Refusal>),
+    /// Whether the group is gone by this.
+    Reaped(bool),
     /// What was noted before, `None` if nothing was.
     Baseline(Result<Option<u64>, Refusal>),
 }
@@ -209,10 +283,12 @@ pub struct Event {
     pub at_ms: i64,
     /// Who.
     pub actor: Arc<Actor>,
-    /// The group.
-    pub group: GroupName,
-    /// Stream and partition; `None` where the whole group is meant.
-    pub place: Option<(StreamName, Partition)>,
+    /// The group; `None` where every group is meant.
+    pub group: Option<GroupName>,
+    /// The stream; `None` where every stream of the group is meant.
+    pub stream: Option<StreamName>,
+    /// The partition; `None` where every partition is meant.
+    pub partition: Option<Partition>,
     /// What.
     pub what: EventKind,
 }
@@ -258,6 +334,26 @@ pub enum EventKind {
         /// Records evicted so far.
         evicted: u64,
     },
+    /// A position expired; its floor stays.
+    Expired {
+        /// The offset that was there, and is the floor now.
+        from: i64,
+    },
+    /// A stream was created.
+    StreamCreated {
+        /// With so many partitions.
+        partitions: i32,
+    },
+    /// A stream got more partitions.
+    StreamGrown {
+        /// So many in all.
+        partitions: i32,
+    },
+    /// A stream was deleted.
+    StreamDeleted {
+        /// Positions that went with it, of all groups.
+        positions: u64,
+    },
 }
 
 /// Why a stored commit could be stored.
@@ -273,6 +369,51 @@ pub enum CommitKind {
     Unguarded,
 }
 
+/// Positions that have not been committed for a while: see [`Store::stale`](crate::store::Store::stale).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StalePage {
+    /// What was found.
+    pub places: Vec<(GroupName, StreamName, Partition)>,
+    /// Where to go on: the last group looked at. `None` at the end.
+    pub next: Option<GroupName>,
+}
+
+impl EventKind {
+    /// A commit that went back, whether it was refused, answered as if it had been stored, or stored under a guard that
+    /// only observes.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, EventKind::Refused { .. } | EventKind::Committed { kind: CommitKind::Observed, .. })
+    }
+
+    /// A commit that went on from one before it: what happens all the time.
+    pub fn is_ordinary(&self) -> bool {
+        matches!(self, EventKind::Committed { from: Some(_), kind: CommitKind::Forward, .. })
+    }
+}
+
+/// Which kinds of events to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kinds {
+    /// All.
+    #[default]
+    All,
+    /// Refusals only: see [`EventKind::is_refusal`].
+    Refusals,
+    /// All but ordinary commits: see [`EventKind::is_ordinary`].
+    Unusual,
+}
+
+impl Kinds {
+    /// Whether an event is among them.
+    pub fn include(self, what: &EventKind) -> bool {
+        match self {
+            Kinds::All => true,
+            Kinds::Refusals => what.is_refusal(),
+            Kinds::Unusual => !what.is_ordinary(),
+        }
+    }
+}
+
 /// Which events to read, newest first.
 #[derive(Debug, Clone)]
 pub struct HistoryQuery {
@@ -282,6 +423,17 @@ pub struct HistoryQuery {
     pub group: Option<GroupName>,
     /// Of this stream and partition only.
     pub place: Option<(StreamName, Partition)>,
+    /// Of these kinds only.
+    pub kinds: Kinds,
+    /// Of rows above this [`Event::sequence`] only; 0 is below all.
+    pub after: u64,
     /// At most so many.
     pub limit: usize,
+}
+
+impl HistoryQuery {
+    /// The newest events of a tenant.
+    pub fn newest(tenant: TenantId, limit: usize) -> Self {
+        Self { tenant, group: None, place: None, kinds: Kinds::All, after: 0, limit }
+    }
 }

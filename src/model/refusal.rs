@@ -26,9 +26,26 @@ pub enum Refusal {
     /// No such tenant: its number is not this store's.
     #[error("no such tenant")]
     UnknownTenant,
-    /// No such stream.
+    /// No such stream, or one that was deleted.
     #[error("no such stream")]
     UnknownStream,
+    /// A stream of this name is there already.
+    #[error("a stream of this name is there already")]
+    StreamExists,
+    /// A stream cannot have so many partitions.
+    #[error("{asked} partitions: a stream has 1 to {limit}")]
+    PartitionCount {
+        /// What was asked for.
+        asked: i32,
+        /// The most it may have.
+        limit: i32,
+    },
+    /// A stream only grows.
+    #[error("it has {has} partitions already")]
+    NotMorePartitions {
+        /// What it has.
+        has: i32,
+    },
     /// The metadata text is too long.
     #[error("metadata of {units} UTF-16 units; the limit is {limit}")]
     MetadataTooLarge {
@@ -48,7 +65,64 @@ pub enum Refusal {
     /// A commit with a generation for a group that does not exist.
     #[error("no such group")]
     UnknownGroup,
-    /// A commit by a member of a group that has no members.
+    /// The group has no such member, or no members at all.
     #[error("no such member")]
     UnknownMember,
+    /// A static member's name belongs to another member id by now (KIP-345).
+    #[error("another member has taken this instance id over")]
+    FencedInstance,
+    /// A member of another generation.
+    #[error("generation {given} is not the group's, which is {current}")]
+    IllegalGeneration {
+        /// What was claimed.
+        given: i32,
+        /// What the group is at.
+        current: i32,
+    },
+    /// The members are to join again.
+    #[error("the group is rebalancing")]
+    RebalanceInProgress,
+    /// No protocol that all members support, or another protocol type.
+    #[error("the protocols are not those of the group")]
+    InconsistentProtocol,
+    /// The member is to come back with the id it was given (KIP-394).
+    #[error("join again with this member id")]
+    MemberIdRequired,
+    /// The group cannot take another member.
+    #[error("the group has reached its limit of {limit} {what}")]
+    GroupFull {
+        /// "members" or "bytes".
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// A session timeout out of bounds.
+    #[error("a session timeout of {given} ms is outside {min}..={max}")]
+    InvalidSessionTimeout {
+        /// What was asked for, in milliseconds.
+        given: i32,
+        /// The shortest.
+        min: u32,
+        /// The longest.
+        max: u32,
+    },
+    /// A part of a request is larger than it may be.
+    #[error("{size} {what}; the limit is {limit}")]
+    RequestTooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The group has members.
+    #[error("the group has members")]
+    NonEmptyGroup,
+    /// The group is deleted or closed; the client finds the coordinator again.
+    #[error("the group is gone from this coordinator")]
+    CoordinatorGone,
+    /// Too much is under way; the client comes again.
+    #[error("too much is under way")]
+    Busy,
 }

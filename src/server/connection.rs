@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use crate::api::{self, LARGE_KIB, Peer, PendingCommit, Reply, Room, Unanswerable};
+use crate::api::{self, Answer, LARGE_KIB, Parked, Peer, PendingCommit, Reply, Room, Unanswerable};
 use crate::config::ServerConfig;
 use crate::coordinator::quota::Quota;
 use crate::model::op::Actor;
@@ -241,15 +241,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // A commit that needed no store must not overtake those that do.
             Reply::Now(answer, answer_memory) => {
                 self.finish_all().await?;
-                if self.output.is_empty() {
-                    self.output = answer;
-                } else {
-                    self.output.extend_from_slice(&answer);
-                }
-                self.held.extend(answer_memory);
+                self.take_answer(answer, answer_memory);
+            }
+            Reply::Parked(parked) => {
+                // What was asked for before has been answered: it could share no sync.
+                self.flush().await?;
+                let (answer, answer_memory) = self.park(parked).await?;
+                self.take_answer(answer, answer_memory);
+                self.heard = Instant::now();
             }
         }
         Ok(())
+    }
+
+    fn take_answer(&mut self, answer: BytesMut, memory: Option<OwnedSemaphorePermit>) {
+        if self.output.is_empty() {
+            self.output = answer;
+        } else {
+            self.output.extend_from_slice(&answer);
+        }
+        self.held.extend(memory);
+    }
+
+    /// Waits for an answer that is held back. Reads on, within bounds: a peer that is gone waits for nothing.
+    async fn park(&mut self, mut parked: Parked) -> Result<Answer, End> {
+        loop {
+            let has_room = self.input.len() < READ_BYTES;
+            if has_room {
+                self.input.reserve(READ_BYTES);
+            }
+            tokio::select! {
+                biased;
+                answer = parked.0.as_mut() => return Ok(answer?),
+                read = self.stream.read_buf(&mut self.input), if has_room => if read? == 0 {
+                    return Err(End::Closed);
+                },
+                _ = self.draining.wait_for(|draining| *draining) => return Err(End::Draining),
+            }
+        }
     }
 
     async fn finish_first(&mut self) -> Result<(), End> {

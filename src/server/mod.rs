@@ -16,9 +16,10 @@ use tokio::task::JoinSet;
 
 use crate::admin;
 use crate::api::{LARGE_KIB, Room, Share};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::coordinator::Coordinator;
+use crate::coordinator::expiry::Expiry;
 use crate::embed::{self, BatchStats, OffsetStore};
 use crate::metrics::Metrics;
 use crate::model::names::TenantId;
@@ -69,6 +70,7 @@ pub struct Server {
     limits: Arc<connection::Limits>,
     drain: Duration,
     data_dir: PathBuf,
+    expiry: Expiry,
 }
 
 impl Server {
@@ -88,10 +90,14 @@ impl Server {
         metrics: Arc<Metrics>,
     ) -> Result<Self, ServeError> {
         let mut listeners = Vec::new();
+        let mut retained = Vec::new();
         let mut shares: HashMap<TenantId, Share> = HashMap::new();
         for listener in config.all_listeners() {
             let tenant = offsets.tenant(&listener.tenant)?;
             let cluster = offsets.store().tenant_id_bytes(tenant.id())?.unwrap_or_default();
+            if !shares.contains_key(&tenant.id()) {
+                retained.push((tenant.id(), config.offsets_retention_ms(&listener.tenant)));
+            }
             let share = shares.entry(tenant.id()).or_insert_with(|| Share {
                 requests: budget(config.server.request_memory_bytes),
                 responses: budget(config.server.response_memory_bytes),
@@ -115,12 +121,14 @@ impl Server {
             node_id: server.node_id,
             max_response_bytes: server.max_response_bytes,
             max_items_per_request: server.max_items_per_request,
+            longest_wait: Duration::from_millis(server.idle_timeout_ms),
             memory_wait: Duration::from_millis(server.write_timeout_ms),
         });
         let limits = Arc::new(connection::Limits::new(server));
         let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
         let drain = Duration::from_millis(server.drain_timeout_ms);
-        Ok(Self { listeners, admin, offsets, coordinator, room, limits, drain, data_dir })
+        let expiry = Expiry::new(&config.retention, retained);
+        Ok(Self { listeners, admin, offsets, coordinator, room, limits, drain, data_dir, expiry })
     }
 
     /// The addresses bound, in the order of the configuration.
@@ -155,11 +163,15 @@ impl Server {
         let admin = self.admin.map(|(listener, _)| {
             let state = admin::State {
                 metrics: self.coordinator.metrics.clone(),
+                coordinator: self.coordinator.clone(),
+                turns: admin::Turns::default(),
                 draining: drained,
                 failed: failed.clone(),
             };
             tokio::spawn(admin::serve(listener, state))
         });
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let expiry = tokio::spawn(self.expiry.run(self.coordinator.clone(), clock));
         let probing = async {
             loop {
                 tokio::time::sleep(PROBE_EVERY).await;
@@ -185,6 +197,7 @@ impl Server {
             None => tracing::info!("stopping: no new connections, finishing what is under way"),
         }
         draining.send_replace(true);
+        expiry.abort();
         let all_done = async { while tasks.join_next().await.is_some() {} };
         let bound = if store_failed.is_some() { self.drain.min(Duration::from_secs(2)) } else { self.drain };
         if tokio::time::timeout(bound, all_done).await.is_err() {

@@ -11,12 +11,14 @@ pub mod memory;
 pub mod redb;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::model::names::{GroupName, Partition, StreamName, TenantId};
-use crate::model::offset::Committed;
-use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
+use crate::model::group::Snapshot;
+use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
+use crate::model::offset::{Committed, UNCHANGED_REFRESH_MS};
+use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 use crate::model::refusal::Refusal;
 
 /// What a tenant may grow to, and a stream: a peer decides how many names it sends, these say where it ends.
@@ -34,7 +36,15 @@ pub struct Limits {
     pub max_tenant_partitions: u64,
     /// Partitions of a stream that comes into being by being named.
     pub default_partitions: i32,
+    /// Only streams that were created exist: naming one makes none, and none grows by being committed to.
+    pub declared: bool,
+    /// How long an unchanged commit may go without having its new time stored, in milliseconds. Well below the time after
+    /// which offsets expire.
+    pub unchanged_refresh_ms: i64,
 }
+
+/// Groups that [`Store::stale`] looks at per call, and about the positions it answers: readers hold up the writer.
+pub const STALE_PAGE: usize = 1_000;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -45,6 +55,8 @@ impl Default for Limits {
             max_partitions: 10_000,
             max_tenant_partitions: 200_000,
             default_partitions: 1,
+            declared: false,
+            unchanged_refresh_ms: UNCHANGED_REFRESH_MS,
         }
     }
 }
@@ -58,6 +70,12 @@ impl Limits {
         } else {
             Err(Refusal::PartitionOutOfRange { partition, limit })
         }
+    }
+
+    /// Whether a stream could have so many partitions.
+    pub fn partition_count(&self, asked: i32) -> Result<(), Refusal> {
+        let limit = self.max_partitions;
+        if (1..=limit).contains(&asked) { Ok(()) } else { Err(Refusal::PartitionCount { asked, limit }) }
     }
 }
 
@@ -81,7 +99,8 @@ pub struct Wanted<'a> {
 /// 3. An item is judged against what is durable plus what is ahead of it in the same batch. Its siblings stand
 ///    whatever becomes of it.
 /// 4. A stored offset moves back only by an operation that names who did it: a deletion, an excused commit, or a
-///    commit under a mode that lets it.
+///    commit under a mode that lets it. Expiry takes the value away and keeps it as the floor. A deleted stream comes
+///    back by being created, not by a commit.
 /// 5. Readers see published state only: never a part of an operation, never something not yet durable. They do not
 ///    wait for a sync.
 /// 6. After an error the store is closed: every call answers [`StoreError::Closed`] until it is opened again. A
@@ -99,7 +118,8 @@ pub trait Store: Send + Sync + 'static {
         wanted: &[Wanted<'_>],
     ) -> Result<Vec<Option<Committed>>, StoreError>;
 
-    /// All of a group, sorted by stream name and partition; `None` if there is no such group.
+    /// All of a group, sorted by stream name and partition; `None` if there is no such group. A group whose every value
+    /// has expired is no group to readers.
     fn group(&self, tenant: TenantId, group: &str) -> Result<Option<Vec<GroupOffset>>, StoreError>;
 
     /// How many positions a group has; 0 if there is no such group.
@@ -111,6 +131,20 @@ pub trait Store: Send + Sync + 'static {
     /// Whether there is such a group.
     fn group_exists(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError>;
 
+    /// The offset that a commit must not go below, unless its leader epoch excuses it: of what is stored, or of what has
+    /// expired.
+    fn floor(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        stream: &str,
+        partition: Partition,
+    ) -> Result<Option<i64>, StoreError>;
+
+    /// The members of every group that has ever had some, sorted by tenant and group: what membership goes on from after
+    /// a restart.
+    fn memberships(&self) -> Result<Vec<(TenantId, GroupName, Arc<Snapshot>)>, StoreError>;
+
     /// The group with the lowest committed offset on a partition (the first by name among equals): what a log
     /// may truncate up to. Costs a look at every group of the tenant.
     fn slowest(
@@ -119,6 +153,14 @@ pub trait Store: Send + Sync + 'static {
         stream: &str,
         partition: Partition,
     ) -> Result<Option<(GroupName, Committed)>, StoreError>;
+
+    /// Positions last committed before a time, of groups sorted after `after`: a page of them, of whole groups.
+    fn stale(
+        &self,
+        tenant: TenantId,
+        before_ms: i64,
+        after: Option<&GroupName>,
+    ) -> Result<StalePage, StoreError>;
 
     /// A tenant's streams, sorted by name.
     fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError>;
@@ -140,6 +182,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// What happened, newest first, as far back as the history is kept.
     fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, StoreError>;
+
+    /// All tenants, by number.
+    fn tenants(&self) -> Result<Vec<(TenantId, TenantName)>, StoreError>;
 
     /// The identity of the tenant, made with it and kept for good: Kafka's cluster id.
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError>;

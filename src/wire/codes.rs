@@ -14,14 +14,22 @@ pub const UNKNOWN_TOPIC_OR_PARTITION: Code = 3;
 pub const OFFSET_METADATA_TOO_LARGE: Code = 12;
 /// The coordinator cannot answer yet: clients wait and ask again.
 pub const COORDINATOR_LOAD_IN_PROGRESS: Code = 14;
+/// The coordinator is elsewhere, or on its way out: clients look for it again.
+pub const COORDINATOR_NOT_AVAILABLE: Code = 15;
 /// A topic name that cannot be.
 pub const INVALID_TOPIC: Code = 17;
 /// The generation is not the group's.
 pub const ILLEGAL_GENERATION: Code = 22;
 /// The member is not in the group.
 pub const UNKNOWN_MEMBER_ID: Code = 25;
+/// No protocol in common with the group, or another protocol type.
+pub const INCONSISTENT_GROUP_PROTOCOL: Code = 23;
 /// A group id where one is needed.
 pub const INVALID_GROUP_ID: Code = 24;
+/// A session timeout out of bounds.
+pub const INVALID_SESSION_TIMEOUT: Code = 26;
+/// The members are to join again.
+pub const REBALANCE_IN_PROGRESS: Code = 27;
 /// Alternative code of a regression.
 pub const INVALID_COMMIT_OFFSET_SIZE: Code = 28;
 /// No such version of this API.
@@ -30,8 +38,18 @@ pub const UNSUPPORTED_VERSION: Code = 35;
 pub const INVALID_REQUEST: Code = 42;
 /// Code of a regression: no client retries it, and its text is true.
 pub const POLICY_VIOLATION: Code = 44;
+/// The group has members.
+pub const NON_EMPTY_GROUP: Code = 68;
 /// No such group.
 pub const GROUP_ID_NOT_FOUND: Code = 69;
+/// No such fetch session: none are kept.
+pub const FETCH_SESSION_ID_NOT_FOUND: Code = 70;
+/// Come again with the member id given (KIP-394).
+pub const MEMBER_ID_REQUIRED: Code = 79;
+/// The group takes no more members.
+pub const GROUP_MAX_SIZE_REACHED: Code = 81;
+/// Another member has the static name (KIP-345).
+pub const FENCED_INSTANCE_ID: Code = 82;
 /// No topic with this id.
 pub const UNKNOWN_TOPIC_ID: Code = 100;
 
@@ -55,12 +73,46 @@ pub fn of_commit(refusal: &Refusal, version: i16, regression: RefusalCode) -> Co
         Refusal::PartitionOutOfRange { .. }
         | Refusal::InvalidStream
         | Refusal::UnknownStream
+        | Refusal::StreamExists
+        | Refusal::PartitionCount { .. }
+        | Refusal::NotMorePartitions { .. }
         | Refusal::UnknownTenant => UNKNOWN_TOPIC_OR_PARTITION,
         Refusal::MetadataTooLarge { .. } => OFFSET_METADATA_TOO_LARGE,
         // KIP-848: clients that know 69 are told it, older ones the code they know.
         Refusal::UnknownGroup if version >= 9 => GROUP_ID_NOT_FOUND,
         Refusal::UnknownGroup => ILLEGAL_GENERATION,
+        refusal => of_group(refusal),
+    }
+}
+
+/// The code of a refusal by a group: of a member's request, or of one about the group.
+pub fn of_group(refusal: &Refusal) -> Code {
+    match refusal {
         Refusal::UnknownMember => UNKNOWN_MEMBER_ID,
+        Refusal::FencedInstance => FENCED_INSTANCE_ID,
+        Refusal::IllegalGeneration { .. } => ILLEGAL_GENERATION,
+        Refusal::RebalanceInProgress => REBALANCE_IN_PROGRESS,
+        Refusal::InconsistentProtocol => INCONSISTENT_GROUP_PROTOCOL,
+        Refusal::MemberIdRequired => MEMBER_ID_REQUIRED,
+        Refusal::GroupFull { .. } => GROUP_MAX_SIZE_REACHED,
+        Refusal::InvalidSessionTimeout { .. } => INVALID_SESSION_TIMEOUT,
+        // No client retries it: the same request would be as large.
+        Refusal::RequestTooLarge { .. } => INVALID_REQUEST,
+        Refusal::NonEmptyGroup => NON_EMPTY_GROUP,
+        Refusal::UnknownGroup => GROUP_ID_NOT_FOUND,
+        Refusal::CoordinatorGone => COORDINATOR_NOT_AVAILABLE,
+        Refusal::Busy => COORDINATOR_LOAD_IN_PROGRESS,
+        Refusal::LimitReached { .. } => POLICY_VIOLATION,
+        // What a group never says.
+        Refusal::Regression(_)
+        | Refusal::PartitionOutOfRange { .. }
+        | Refusal::InvalidStream
+        | Refusal::UnknownTenant
+        | Refusal::UnknownStream
+        | Refusal::StreamExists
+        | Refusal::PartitionCount { .. }
+        | Refusal::NotMorePartitions { .. }
+        | Refusal::MetadataTooLarge { .. } => INVALID_REQUEST,
     }
 }
 

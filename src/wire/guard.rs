@@ -25,6 +25,10 @@ pub enum Kind {
     NullableString,
     /// A string that the schema says is never null, and some client sends as null all the same.
     LenientString,
+    /// Bytes; null is malformed.
+    Bytes,
+    /// Bytes that may be null.
+    NullableBytes,
     /// An array; null is malformed.
     Array(Shape),
     /// An array that may be null.
@@ -142,6 +146,8 @@ impl Walk<'_> {
                 }
                 Ok(())
             }
+            Kind::Bytes => self.bytes()?.ok_or(NULL),
+            Kind::NullableBytes => self.bytes().map(|_| ()),
             Kind::Array(shape) => {
                 let count = self.count()?.ok_or(NULL)?;
                 self.entries(count, shape)
@@ -167,25 +173,33 @@ impl Walk<'_> {
 
     /// A count that the bytes left could hold: no entry is smaller than a byte.
     fn count(&mut self) -> Result<Option<usize>, Malformed> {
-        let count = if self.flexible {
-            match varint(self.body, &mut self.at)? {
-                0 => return Ok(None),
-                count => count as usize - 1,
-            }
-        } else {
-            let bytes = self.body.get(self.at..).and_then(|rest| rest.first_chunk::<4>()).ok_or(SHORT)?;
-            let claimed = i32::from_be_bytes(*bytes);
-            self.at += 4;
-            match claimed {
-                -1 => return Ok(None),
-                count => usize::try_from(count).map_err(|_| Malformed("a count is negative"))?,
-            }
-        };
+        let Some(count) = self.long_length()? else { return Ok(None) };
         if count > self.body.len() - self.at {
             return Err(Malformed("a count is larger than the request"));
         }
         self.spend(count)?;
         Ok(Some(count))
+    }
+
+    fn bytes(&mut self) -> Result<Option<()>, Malformed> {
+        match self.long_length()? {
+            Some(length) => self.skip(length).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The length of an array or of bytes, `None` for null.
+    fn long_length(&mut self) -> Result<Option<usize>, Malformed> {
+        if self.flexible {
+            return Ok((varint(self.body, &mut self.at)? as usize).checked_sub(1));
+        }
+        let bytes = self.body.get(self.at..).and_then(|rest| rest.first_chunk::<4>()).ok_or(SHORT)?;
+        let claimed = i32::from_be_bytes(*bytes);
+        self.at += 4;
+        match claimed {
+            -1 => Ok(None),
+            count => usize::try_from(count).map(Some).map_err(|_| Malformed("a count is negative")),
+        }
     }
 
     fn spend(&mut self, items: usize) -> Result<(), Malformed> {
@@ -249,6 +263,18 @@ mod tests {
         let mut compact = [0, 1, 0];
         assert_eq!(check(&mut compact, SHAPE, 2, true, 1), Ok(()));
         assert_eq!(compact[0], 1);
+    }
+
+    #[test]
+    fn bytes_end_within_the_request() {
+        const BYTES: Shape = &[since(0, Kind::Bytes), since(0, Kind::NullableBytes)];
+        let walk = |body: &[u8], flexible| check(&mut body.to_vec(), BYTES, 0, flexible, 0).is_ok();
+        assert!(walk(&[0, 0, 0, 1, b'x', 0xff, 0xff, 0xff, 0xff], false));
+        assert!(walk(&[2, b'x', 0, 0], true));
+        assert!(!walk(&[0, 0, 0, 2, b'x'], false));
+        assert!(!walk(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0], false), "null where it cannot be");
+        assert!(!walk(&[0x7f, 0xff, 0xff, 0xff], false));
+        assert!(!walk(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0], true));
     }
 
     #[test]

@@ -12,6 +12,9 @@ use crate::support::*;
 
 fn served() -> Vec<(i16, RangeInclusive<i16>)> {
     vec![
+        // Served from 3 on, but told from 0, as Kafka does.
+        (wire::PRODUCE, 0..=11),
+        (wire::FETCH, 4..=12),
         (wire::LIST_OFFSETS, 1..=10),
         (wire::METADATA, METADATA_VERSIONS),
         (wire::OFFSET_COMMIT, COMMIT_VERSIONS),

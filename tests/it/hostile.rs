@@ -2,15 +2,18 @@
 
 use std::thread;
 
+use bytes::Bytes;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, DeleteGroupsRequest, DescribeClusterRequest, DescribeGroupsRequest,
+    ApiVersionsRequest, DeleteGroupsRequest, DescribeClusterRequest, DescribeGroupsRequest, FetchRequest,
     FindCoordinatorRequest, GroupId, ListGroupsRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetDeleteRequest, TopicName,
+    OffsetDeleteRequest, ProduceRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -82,6 +85,20 @@ fn honest_of_tools(header: &Header) -> Vec<Vec<u8>> {
     let id = |id: &'static str| GroupId(text(id));
     let topic = |name: &'static str| TopicName(text(name));
     let mut payloads = Vec::new();
+    for version in 4..=12 {
+        let partition = FetchPartition::default().with_fetch_offset(7).with_partition_max_bytes(1 << 20);
+        let asked = FetchTopic::default().with_topic(topic("orders")).with_partitions(vec![partition]);
+        let request = FetchRequest::default().with_topics(vec![asked]);
+        payloads.push(wire::payload(version, header, &request));
+    }
+    for version in 3..=11 {
+        let records = Some(Bytes::from_static(b"not a batch"));
+        let partition = PartitionProduceData::default().with_records(records);
+        let sent =
+            TopicProduceData::default().with_name(topic("orders")).with_partition_data(vec![partition]);
+        let request = ProduceRequest::default().with_acks(1).with_topic_data(vec![sent]);
+        payloads.push(wire::payload(version, header, &request));
+    }
     for version in 1..=10 {
         let partition = ListOffsetsPartition::default().with_partition_index(0).with_timestamp(-1);
         let asked = ListOffsetsTopic::default().with_name(topic("orders")).with_partitions(vec![partition]);
@@ -262,7 +279,8 @@ fn until_the_end(connection: &mut Client) -> std::io::Result<Option<bytes::Bytes
 
 #[test]
 fn ten_thousand_hostile_frames_change_nothing_for_the_others() {
-    let mut world = World::new();
+    // The longest that a fetch is held back, too.
+    let mut world = World::configured("server.idle_timeout_ms = 300");
     world.commit("kept", ("kept", 0), offset(100).epoch(5).metadata("m")).ok();
     let outcomes: Vec<Result<(), String>> = thread::scope(|scope| {
         let world = &world;

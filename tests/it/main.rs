@@ -6,12 +6,17 @@
 
 mod support;
 
+mod admin;
 mod api_versions;
+mod cli;
+mod cli_seeing;
 mod delete_groups;
 mod describe_cluster;
 mod describe_groups;
 mod durability;
 mod expectations;
+mod expiry;
+mod fetch;
 mod find_coordinator;
 mod guard;
 mod hostile;
@@ -24,6 +29,7 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod pipelining;
+mod produce;
 mod serve;
 mod shell;
 mod syncs;

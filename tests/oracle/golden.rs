@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, DeleteGroupsRequest, DescribeClusterRequest, DescribeGroupsRequest,
+    ApiVersionsRequest, DeleteGroupsRequest, DescribeClusterRequest, DescribeGroupsRequest, FetchRequest,
     FindCoordinatorRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, RequestHeader, ResponseHeader,
+    OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest, RequestHeader, ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
@@ -125,6 +125,8 @@ fn by_kafka_protocol<R: Request>(version: i16, request: &[u8], answer: &[u8]) ->
 
 fn by_its_codec(key: i16, version: i16, request: &[u8], answer: &[u8]) -> [Vec<u8>; 2] {
     let both = match key {
+        0 => by_kafka_protocol::<ProduceRequest>,
+        1 => by_kafka_protocol::<FetchRequest>,
         2 => by_kafka_protocol::<ListOffsetsRequest>,
         3 => by_kafka_protocol::<MetadataRequest>,
         8 => by_kafka_protocol::<OffsetCommitRequest>,

@@ -30,7 +30,7 @@ use deviations::Deviations;
 use guarded::Guarded;
 use kafka::Kafka;
 use offsetd::Offsetd;
-use oracle::Oracle;
+use oracle::{Failure, Oracle};
 use schema::Api;
 use step::Sequence;
 
@@ -151,11 +151,16 @@ impl Pass {
         if self.reports.len() >= MAX_FAILURES {
             return;
         }
-        let Some(first) = self.oracle.run(sequence).first().map(|failure| failure.step) else { return };
-        // Smaller it must be, but not turn into something else.
-        let api = sequence.steps[first].kind();
+        // Smaller it must become, but not something else.
+        let about = |sequence: &Sequence, failure: &Failure| {
+            let path = failure.differences[0].path.replace(|c: char| c.is_ascii_digit(), "");
+            (sequence.steps[failure.step].kind(), path)
+        };
+        let Some(first) = self.oracle.run(sequence).first().map(|failure| about(sequence, failure)) else {
+            return;
+        };
         let small = shrink::shrink(sequence.clone(), SHRINKING, |smaller| {
-            self.oracle.run(smaller).iter().any(|failure| smaller.steps[failure.step].kind() == api)
+            self.oracle.run(smaller).iter().any(|failure| about(smaller, failure) == first)
         });
         let failures = self.oracle.run(&small);
         let mut report = format!("guard {}: the servers differ in {:?}", self.guard, sequence.name);
@@ -181,7 +186,7 @@ impl Pass {
         let unseen = self.oracle.deviations.unseen();
         if !unseen.is_empty() {
             self.reports.push(format!(
-                "Deviations that no longer occur; take them off tests/oracle/table.rs: {unseen:?}"
+                "Deviations that no longer occur; take them off tests/oracle/table: {unseen:?}"
             ));
         }
         let of_api = |api: &'static Api| api.versions().map(|version| (api.key, version));

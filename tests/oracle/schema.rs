@@ -149,6 +149,7 @@ fn field(head: &str, below: &[Line<'_>], depth: usize, around: (i16, i16)) -> Fi
     }
     let kind = match kind {
         "[]" => Kind::List(Box::new(Kind::Struct(fields(below, depth + 1, versions)))),
+        "{}" => Kind::Struct(fields(below, depth + 1, versions)),
         _ => simple(kind),
     };
     let default = match default {
@@ -168,7 +169,7 @@ fn simple(kind: &str) -> Kind {
         "int64" => Kind::Int(8),
         "uuid" => Kind::Uuid,
         "string" => Kind::Text,
-        "bytes" => Kind::Bytes,
+        "bytes" | "records" => Kind::Bytes,
         _ => match kind.strip_prefix("[]") {
             Some(of) => Kind::List(Box::new(simple(of))),
             None => panic!("apis.txt: no kind of field is called {kind:?}"),

@@ -54,7 +54,7 @@ fn many_long_client_ids_do_not_make_a_batch_slow_or_a_row_long() {
     store.apply(&ops, 1).unwrap();
     // 32 MB in rows of 64 KiB; one row of all, its actors compared pair by pair, took a hundred times as long.
     println!("{:?}", began.elapsed());
-    let query = HistoryQuery { tenant: TenantId(0), group: None, place: None, limit: 10_000 };
+    let query = HistoryQuery::newest(TenantId(0), 10_000);
     let events = store.history(&query).unwrap();
     assert_eq!(events.len(), 2_000);
     let rows: std::collections::BTreeSet<u64> = events.iter().map(|event| event.sequence).collect();
@@ -71,7 +71,7 @@ fn a_noisy_tenant_does_not_hide_the_refusals_of_another() {
         let now_ms = 10_000 + second * 1_000;
         store.apply(&[commit(0, "noisy", all(9)), commit(1, "quiet", vec![item(0, 9, "")])], now_ms).unwrap();
     }
-    let query = HistoryQuery { tenant: TenantId(1), group: None, place: None, limit: 1_000 };
+    let query = HistoryQuery::newest(TenantId(1), 1_000);
     let events = store.history(&query).unwrap();
     let refused = events.iter().filter(|event| matches!(event.what, EventKind::Refused { .. })).count();
     assert_eq!(refused, 6, "one every ten seconds of a minute");
@@ -84,7 +84,7 @@ fn a_rewind_where_the_guard_is_off_is_journaled_as_one() {
     let store = open(dir.path());
     let off = |offset| vec![CommitItem { mode: Mode::Off, ..item(0, offset, "") }];
     store.apply(&[commit(0, "me", off(100)), commit(0, "me", off(5))], 1).unwrap();
-    let query = HistoryQuery { tenant: TenantId(0), group: None, place: None, limit: 1 };
+    let query = HistoryQuery::newest(TenantId(0), 1);
     let event = store.history(&query).unwrap().remove(0);
     let expected =
         EventKind::Committed { from: Some(100), to: 5, leader_epoch: -1, kind: CommitKind::Unguarded };

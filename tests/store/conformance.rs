@@ -79,7 +79,7 @@ impl Home for Kept {
 macro_rules! forward {
     ($($name:ident($($arg:ident: $type:ty),*) -> $ok:ty;)*) => {
         impl Store for Handle {
-            $(fn $name(&self, $($arg: $type),*) -> Result<$ok, StoreError> {
+            $(fn $name(&self $(, $arg: $type)*) -> Result<$ok, StoreError> {
                 self.open()?.$name($($arg),*)
             })*
             fn close(&self) -> Result<(), StoreError> {
@@ -90,8 +90,8 @@ macro_rules! forward {
     };
 }
 
-use offsetd::model::names::{GroupName, StreamName, TenantId};
-use offsetd::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
+use offsetd::model::names::{GroupName, StreamName, TenantId, TenantName};
+use offsetd::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 
 type Slowest = Option<(GroupName, offsetd::Committed)>;
 
@@ -102,12 +102,16 @@ forward! {
     group_size(tenant: TenantId, group: &str) -> usize;
     groups(tenant: TenantId) -> Vec<GroupName>;
     group_exists(tenant: TenantId, group: &str) -> bool;
+    floor(tenant: TenantId, group: &str, stream: &str, partition: i32) -> Option<i64>;
+    memberships() -> Vec<(TenantId, GroupName, Arc<offsetd::model::group::Snapshot>)>;
     slowest(tenant: TenantId, stream: &str, partition: i32) -> Slowest;
+    stale(tenant: TenantId, before_ms: i64, after: Option<&GroupName>) -> StalePage;
     streams(tenant: TenantId) -> Vec<StreamInfo>;
     stream(tenant: TenantId, stream: &str) -> Option<StreamInfo>;
     stream_by_id(tenant: TenantId, topic_id: [u8; 16]) -> Option<StreamInfo>;
     baseline(tenant: TenantId, group: &str, stream: &StreamName, partition: i32) -> Option<u64>;
     history(query: &HistoryQuery) -> Vec<Event>;
+    tenants() -> Vec<(TenantId, TenantName)>;
     tenant_id_bytes(tenant: TenantId) -> Option<[u8; 16]>;
 }
 

@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use offsetd::model::group::{Phase, Snapshot};
 use offsetd::model::names::{GroupName, StreamName, TenantId, TenantName};
 use offsetd::model::offset::{Mode, Proposal};
 use offsetd::model::op::{Actor, CommitItem, GroupOffset, Op};
@@ -32,7 +33,25 @@ fn op(rng: &mut StdRng) -> Op {
     let actor = std::sync::Arc::new(Actor::named("a"));
     let group = GroupName::new(["g", "h"][rng.random_range(0..2)]).unwrap();
     let stream = |rng: &mut StdRng| StreamName::new(["s", "t"][rng.random_range(0..2)]).unwrap();
-    match rng.random_range(0..12) {
+    match rng.random_range(0..16) {
+        5 => {
+            let generation = rng.random_range(0..9);
+            let snapshot = Snapshot {
+                generation,
+                phase: Phase::Empty,
+                protocol_type: Some("p".repeat(generation as usize * 100).into()),
+                protocol_name: None,
+                leader: None,
+                members: Vec::new(),
+            };
+            Op::SaveMembership { tenant, group, snapshot: std::sync::Arc::new(snapshot) }
+        }
+        2 => Op::DeleteStream { tenant, stream: stream(rng), topic_id: None, actor },
+        3 => Op::CreateStream { tenant, stream: stream(rng), partitions: 2, actor },
+        4 => {
+            let places = (0..3).map(|partition| (group.clone(), stream(rng), partition)).collect();
+            Op::Expire { tenant, places, before_ms: 1_000, actor }
+        }
         0 => Op::DeleteGroup { tenant, group, actor },
         1 => {
             let (stream, evicted) = (stream(rng), rng.random_range(0..9));
@@ -56,7 +75,8 @@ fn op(rng: &mut StdRng) -> Op {
 }
 
 /// All that can be read of a store.
-type Dump = Vec<(GroupName, Vec<GroupOffset>, Vec<Option<u64>>)>;
+type Dump =
+    (Vec<(StreamName, i32)>, Vec<(GroupName, i32)>, Vec<(GroupName, Vec<GroupOffset>, Vec<Option<u64>>)>);
 
 fn dump(store: &dyn Store) -> Dump {
     let tenant = TenantId(0);
@@ -69,7 +89,12 @@ fn dump(store: &dyn Store) -> Dump {
         let baselines = ["s", "t"].map(baseline).to_vec();
         (name, offsets, baselines)
     };
-    store.groups(tenant).expect("it reads").into_iter().map(group).collect()
+    let streams =
+        store.streams(tenant).expect("it reads").into_iter().map(|s| (s.name, s.partitions)).collect();
+    let generation =
+        |(_, name, kept): (TenantId, GroupName, std::sync::Arc<Snapshot>)| (name, kept.generation);
+    let kept = store.memberships().expect("it reads").into_iter().map(generation).collect();
+    (streams, kept, store.groups(tenant).expect("it reads").into_iter().map(group).collect())
 }
 
 /// What the store may be after `answered` batches were answered and another was under way.

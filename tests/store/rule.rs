@@ -1,6 +1,8 @@
 //! The rule against a model so naive that it is plainly right, and against its promises.
 
-use offsetd::model::offset::{Judgement, Mode, NO_EPOCH, Position, Proposal, accept, judge};
+use offsetd::model::offset::{
+    Judgement, Mode, NO_EPOCH, Position, Proposal, UNCHANGED_REFRESH_MS, accept, judge,
+};
 use proptest::prelude::*;
 
 fn proposal() -> impl Strategy<Value = Proposal> {
@@ -42,7 +44,7 @@ proptest! {
         let mut naive = Naive::default();
         let mut stored: Option<Position> = None;
         for (now_ms, (commit, mode)) in (0i64..).zip(commits) {
-            let judgement = judge(stored.as_ref(), &commit, mode, now_ms);
+            let judgement = judge(stored.as_ref(), &commit, mode, now_ms, UNCHANGED_REFRESH_MS);
             let stores = matches!(
                 judgement,
                 Judgement::Store
@@ -82,13 +84,13 @@ proptest! {
         let mut stored = None;
         for earlier in &before {
             // Off lets anything become the stored value.
-            let judgement = judge(stored.as_ref(), earlier, Mode::Off, 0);
+            let judgement = judge(stored.as_ref(), earlier, Mode::Off, 0, UNCHANGED_REFRESH_MS);
             if matches!(judgement, Judgement::Store | Judgement::StoreUnguarded(_) | Judgement::StoreExcused(_)) {
                 stored = Some(accept(stored.as_ref(), earlier, 0));
             }
         }
         let forward = stored.as_ref().is_none_or(|s| commit.offset >= s.committed.offset.max(0));
-        let judgement = judge(stored.as_ref(), &commit, mode, 1);
+        let judgement = judge(stored.as_ref(), &commit, mode, 1, UNCHANGED_REFRESH_MS);
         if forward {
             prop_assert!(
                 matches!(judgement, Judgement::Store | Judgement::Unchanged | Judgement::Nothing),
@@ -101,7 +103,7 @@ proptest! {
     fn what_is_guarded_only_rises_but_for_new_epochs(commits in prop::collection::vec(proposal(), 1..60)) {
         let mut stored: Option<Position> = None;
         for commit in &commits {
-            match judge(stored.as_ref(), commit, Mode::Reject, 0) {
+            match judge(stored.as_ref(), commit, Mode::Reject, 0, UNCHANGED_REFRESH_MS) {
                 Judgement::Store => {
                     if let Some(s) = &stored { prop_assert!(commit.offset >= s.committed.offset) }
                 }
@@ -124,12 +126,22 @@ fn an_unchanged_commit_has_its_time_stored_at_most_hourly() {
     let commit = Proposal { offset: 5, leader_epoch: -1, metadata: "m".into() };
     let stored = accept(None, &commit, 1_000);
     let hour = 3_600_000;
-    assert_eq!(judge(Some(&stored), &commit, Mode::Reject, 1_000 + hour - 1), Judgement::Unchanged);
-    assert_eq!(judge(Some(&stored), &commit, Mode::Reject, 1_000 + hour), Judgement::Store);
-    assert_eq!(judge(Some(&stored), &commit, Mode::Reject, 0), Judgement::Store, "the clock stepped back");
+    assert_eq!(
+        judge(Some(&stored), &commit, Mode::Reject, 1_000 + hour - 1, UNCHANGED_REFRESH_MS),
+        Judgement::Unchanged
+    );
+    assert_eq!(
+        judge(Some(&stored), &commit, Mode::Reject, 1_000 + hour, UNCHANGED_REFRESH_MS),
+        Judgement::Store
+    );
+    assert_eq!(
+        judge(Some(&stored), &commit, Mode::Reject, 0, UNCHANGED_REFRESH_MS),
+        Judgement::Store,
+        "the clock stepped back"
+    );
     let other = Proposal { metadata: "n".into(), ..commit };
     assert_eq!(
-        judge(Some(&stored), &other, Mode::Reject, 1_001),
+        judge(Some(&stored), &other, Mode::Reject, 1_001, UNCHANGED_REFRESH_MS),
         Judgement::Store,
         "equal replaces metadata"
     );

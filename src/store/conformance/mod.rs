@@ -4,6 +4,9 @@
 //! walk then holds the engine against the oracle of [`super::memory`], operation by operation, reopening it now and
 //! then.
 
+mod catalogue;
+mod membership;
+mod seeing;
 mod walk;
 
 use std::sync::Arc;
@@ -36,9 +39,13 @@ pub fn run<H: Home>(mut home: impl FnMut() -> H) {
     limits_refuse_and_do_not_grow(home());
     the_slowest_group_is_found(home());
     history_says_who(home());
+    seeing::history_is_read_by_kind(home());
+    seeing::tenants_are_listed_and_not_made(home());
     an_unknown_tenant_is_refused_and_harms_nothing(home());
     numbers_of_the_deleted_are_not_used_again(home());
     a_closed_store_says_so(home());
+    catalogue::run(&mut home);
+    membership::run(&mut home);
     for seed in 0..8 {
         walk::beside_the_oracle(home(), seed);
     }
@@ -311,6 +318,7 @@ fn limits_refuse_and_do_not_grow<H: Home>(mut home: H) {
         max_partitions: 8,
         max_tenant_partitions: 10,
         default_partitions: 1,
+        ..Limits::default()
     };
     let store = home.open(limits).expect("it opens");
     let t = tenant(&store);
@@ -371,7 +379,7 @@ fn history_says_who<H: Home>(mut home: H) {
     one(&store, by("dave", 5));
     drop(store);
     let store = open(&mut home);
-    let query = HistoryQuery { tenant: t, group: Some(group("g")), place: None, limit: 100 };
+    let query = HistoryQuery { group: Some(group("g")), ..HistoryQuery::newest(t, 100) };
     let events = store.history(&query).expect("it reads");
     let told: Vec<_> = events
         .iter()
@@ -418,7 +426,7 @@ fn numbers_of_the_deleted_are_not_used_again<H: Home>(mut home: H) {
     drop(store);
     let store = open(&mut home);
     verdicts(&store, commit(t, "new", vec![item("s", 0, 9)]));
-    let query = HistoryQuery { tenant: t, group: Some(group("new")), place: None, limit: 10 };
+    let query = HistoryQuery { group: Some(group("new")), ..HistoryQuery::newest(t, 10) };
     let events = store.history(&query).expect("it reads");
     assert_eq!(events.len(), 1, "{events:?}");
 }

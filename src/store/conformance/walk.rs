@@ -1,5 +1,6 @@
 //! A random walk beside the oracle, operation by operation, reopening the engine now and then.
 
+use super::membership::snapshot;
 use super::{Home, actor, group, stream, tenant_named};
 use crate::model::names::TenantId;
 use crate::model::offset::{Mode, Proposal};
@@ -28,6 +29,7 @@ pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) {
         max_positions: 8 + 8 * (seed % 4),
         max_partitions: 5,
         max_tenant_partitions: 6 + 2 * (seed % 5),
+        declared: seed % 8 == 5,
         ..Limits::default()
     };
     let oracle = MemoryStore::new(limits);
@@ -57,6 +59,11 @@ pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) {
                 assert_eq!(Some(size), theirs.as_ref().ok().and_then(|o| Some(o.as_ref()?.len())));
                 assert_eq!(ours.expect("reads"), theirs.expect("reads"), "seed {seed} step {step} {name:?}");
             }
+            assert_eq!(
+                store.memberships().expect("reads"),
+                oracle.memberships().expect("reads"),
+                "seed {seed} step {step}"
+            );
             let sizes = |s: &dyn Store| {
                 let streams = s.streams(t).expect("reads").into_iter();
                 streams.map(|s| (s.name, s.partitions)).collect::<Vec<_>>()
@@ -71,7 +78,20 @@ fn random_op(dice: &mut Dice, tenants: &[TenantId; 2]) -> Op {
     let group = group(["", "g", "a:b", "ü"][dice.roll(4) as usize]);
     let who = actor(["x", "y"][dice.roll(2) as usize]);
     let at = |dice: &mut Dice| stream(["s", "t.u", "v-w"][dice.roll(3) as usize]);
-    match dice.roll(30) {
+    match dice.roll(37) {
+        9 => Op::Reap { tenant: t, group, actor: who },
+        10 | 11 => {
+            let snapshot = snapshot(dice.roll(9) as i32, dice.roll(3) as usize);
+            Op::SaveMembership { tenant: t, group, snapshot }
+        }
+        4 => Op::CreateStream { tenant: t, stream: at(dice), partitions: dice.roll(7) as i32, actor: who },
+        5 => Op::GrowStream { tenant: t, stream: at(dice), partitions: dice.roll(7) as i32, actor: who },
+        6 => Op::DeleteStream { tenant: t, stream: at(dice), topic_id: None, actor: who },
+        7 | 8 => {
+            let places = (0..dice.roll(4)).map(|_| (group.clone(), at(dice), dice.roll(4) as i32)).collect();
+            let before_ms = 1_000 * dice.roll(400) as i64;
+            Op::Expire { tenant: t, places, before_ms, actor: who }
+        }
         0 => Op::DeleteGroup { tenant: t, group, actor: who },
         3 => {
             let places = (0..dice.roll(4)).map(|_| (at(dice), dice.roll(4) as i32)).collect();

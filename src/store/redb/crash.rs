@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 
 use super::disk::Disk;
-use super::engine::{Options, RedbStore};
+use super::engine::RedbStore;
+use super::options::Options;
 use crate::store::StoreError;
 
 /// Bytes a disk writes as a whole: a torn write stops at a multiple of it.

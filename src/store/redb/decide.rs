@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::record::{GroupNo, Key, Record, StreamNo};
 use super::refusals::Refusals;
 use super::table::{NextNumbers, Table};
+use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
-use crate::model::offset::{self, Judgement, Position, Regression};
+use crate::model::offset::{self, Judgement, Mode, Position, Regression};
 use crate::model::op::{Accepted, Actor, CommitItem, CommitKind, Op, Outcome, StreamInfo, Verdict};
 use crate::model::refusal::Refusal;
 use crate::store::Limits;
@@ -21,43 +22,34 @@ pub(super) struct Decided {
     pub(super) outcomes: Vec<Outcome>,
 }
 
-/// How a stream comes to have the partitions asked for.
-#[derive(Debug, Clone, Copy)]
-struct Growth {
-    /// `None`: it has to be made.
-    no: Option<StreamNo>,
-    partitions: i32,
-    more: u64,
-}
-
 #[derive(Debug, Clone, Copy, Default)]
-struct Sizes {
+pub(super) struct Sizes {
     groups: u64,
-    streams: u64,
-    partitions: u64,
+    pub(super) streams: u64,
+    pub(super) partitions: u64,
     positions: u64,
 }
 
 pub(super) struct Decider<'a> {
-    table: &'a Table,
+    pub(super) table: &'a Table,
     refusals: &'a mut HashMap<TenantId, Refusals>,
-    ids: &'a (dyn Fn() -> [u8; 16] + Send + Sync),
-    limits: Limits,
+    pub(super) ids: &'a (dyn Fn() -> [u8; 16] + Send + Sync),
+    pub(super) limits: Limits,
     now_ms: i64,
-    next: NextNumbers,
+    pub(super) next: NextNumbers,
     tenants: HashMap<TenantName, TenantId>,
     groups: HashMap<(TenantId, GroupName), GroupNo>,
-    streams: HashMap<(TenantId, StreamName), StreamNo>,
+    pub(super) streams: HashMap<(TenantId, StreamName), StreamNo>,
     /// Streams made by the batch.
-    infos: HashMap<StreamNo, StreamInfo>,
+    pub(super) infos: HashMap<StreamNo, StreamInfo>,
     /// Partitions of streams made or grown by the batch.
-    sizes: HashMap<StreamNo, i32>,
+    pub(super) sizes: HashMap<StreamNo, i32>,
     positions: HashMap<Key, Position>,
     /// What the batch adds to each tenant.
-    added: HashMap<TenantId, Sizes>,
+    pub(super) added: HashMap<TenantId, Sizes>,
     baselines: HashMap<Key, u64>,
     actors: Vec<Arc<Actor>>,
-    records: Vec<Record>,
+    pub(super) records: Vec<Record>,
 }
 
 impl<'a> Decider<'a> {
@@ -88,7 +80,7 @@ impl<'a> Decider<'a> {
         }
     }
 
-    /// Decides a run of operations. A deletion must be a run of its own: the overlay only knows of additions.
+    /// Decides a run of operations. What takes away must be a run of its own: the overlay only knows of additions.
     pub(super) fn run(mut self, ops: &[Op]) -> Decided {
         let outcomes = ops.iter().map(|op| self.decide(op)).collect();
         Decided { actors: self.actors, records: self.records, outcomes }
@@ -103,12 +95,28 @@ impl<'a> Decider<'a> {
             Op::EnsureStream { tenant, stream, partitions } => {
                 Outcome::Stream(self.ensure_stream(*tenant, stream, *partitions))
             }
+            Op::CreateStream { tenant, stream, partitions, actor } => {
+                Outcome::Stream(self.create_stream(*tenant, stream, *partitions, actor))
+            }
+            Op::GrowStream { tenant, stream, partitions, actor } => {
+                Outcome::Stream(self.grow_stream(*tenant, stream, *partitions, actor))
+            }
+            Op::DeleteStream { tenant, stream, topic_id, actor } => {
+                Outcome::StreamDeleted(self.delete_stream(*tenant, stream, *topic_id, actor))
+            }
+            Op::Expire { tenant, places, before_ms, actor } => {
+                Outcome::Expired(self.expire(*tenant, places, *before_ms, actor))
+            }
             Op::DeleteGroup { tenant, group, actor } => {
                 Outcome::GroupDeleted(self.delete_group(*tenant, group, actor))
             }
             Op::DeleteOffsets { tenant, group, actor, places } => {
                 Outcome::OffsetsDeleted(self.delete_offsets(*tenant, group, actor, places))
             }
+            Op::SaveMembership { tenant, group, snapshot } => {
+                Outcome::MembershipSaved(self.save_membership(*tenant, group, snapshot))
+            }
+            Op::Reap { tenant, group, actor } => Outcome::Reaped(self.reap(*tenant, group, actor)),
             Op::SwapBaseline { tenant, group, stream, partition, evicted, actor } => {
                 Outcome::Baseline(self.swap_baseline(*tenant, group, (stream, *partition), *evicted, actor))
             }
@@ -166,9 +174,21 @@ impl<'a> Decider<'a> {
         if let Err(refusal) = self.limits.partition_in_range(item.partition) {
             return (refusal.into(), known);
         }
-        let current = known.and_then(|key| self.position(key)).cloned();
+        let stored = known.and_then(|key| self.position(key)).cloned();
+        let from = stored.as_ref().map(|p| p.committed.offset);
+        let current = stored.or_else(|| known.and_then(|key| self.table.floor(key)).cloned());
         let current = current.as_ref();
-        let judgement = offset::judge(current, &item.proposal, item.mode, self.now_ms);
+        if from.is_none() {
+            if let Err(refusal) = self.may_be_named(tenant, &item.stream, item.partition) {
+                return (refusal.into(), known);
+            }
+            // "Nothing", where there is nothing, lowers no floor.
+            if item.proposal.offset < 0 && item.mode != Mode::Off {
+                return (Accepted::Nothing.into(), known);
+            }
+        }
+        let judgement =
+            offset::judge(current, &item.proposal, item.mode, self.now_ms, self.limits.unchanged_refresh_ms);
         let (kind, accepted) = match judgement {
             Judgement::Unchanged => return (Accepted::Unchanged.into(), known),
             Judgement::Nothing => return (Accepted::Nothing.into(), known),
@@ -195,7 +215,6 @@ impl<'a> Decider<'a> {
         let verdict =
             Verdict { result: Ok(accepted), epoch_disorder: offset::epoch_disorder(current, &item.proposal) };
         let position = offset::accept(current, &item.proposal, self.now_ms);
-        let from = current.map(|p| p.committed.offset);
         let actor = self.actor(who());
         self.records.push(Record::Commit { key, actor, from, kind, position: position.clone() });
         self.positions.insert(key, position);
@@ -216,6 +235,33 @@ impl<'a> Decider<'a> {
             let (stored, proposed) = (back.stored, back.proposed);
             self.records.push(Record::Refused { key, actor, stored, proposed, clamped, also });
         }
+    }
+
+    fn save_membership(
+        &mut self,
+        tenant: TenantId,
+        group: &GroupName,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<(), Refusal> {
+        let no = match self.find_group(tenant, group) {
+            Some(no) => no,
+            None => {
+                let (held, added) = self.sizes_of(tenant)?;
+                below(held.groups + added.groups, self.limits.max_groups, "groups")?;
+                self.make_group(tenant, group)
+            }
+        };
+        self.records.push(Record::Membership { no, snapshot: snapshot.clone() });
+        Ok(())
+    }
+
+    fn reap(&mut self, tenant: TenantId, group: &GroupName, actor: &Arc<Actor>) -> bool {
+        let Some(held) = self.table.group(tenant, group.as_str()) else { return false };
+        let is_bare = held.positions.is_empty() && held.floors.is_empty() && held.baselines.is_empty();
+        if !is_bare || held.has_members() {
+            return false;
+        }
+        self.delete_group(tenant, group, actor).is_some()
     }
 
     fn delete_group(&mut self, tenant: TenantId, group: &GroupName, actor: &Arc<Actor>) -> Option<u64> {
@@ -243,14 +289,39 @@ impl<'a> Decider<'a> {
         let mut who = None;
         let mut deleted = 0;
         for key in keys {
-            let Some(from) = self.table.position(key).map(|position| position.committed.offset) else {
-                continue;
-            };
+            let held = self.table.position(key).or_else(|| self.table.floor(key));
+            let Some(from) = held.map(|position| position.committed.offset) else { continue };
             let actor = self.actor((actor, &mut who));
             self.records.push(Record::OffsetDeleted { key, actor, from });
             deleted += 1;
         }
         Some(deleted)
+    }
+
+    fn expire(
+        &mut self,
+        tenant: TenantId,
+        places: &[(GroupName, StreamName, Partition)],
+        before_ms: i64,
+        actor: &Arc<Actor>,
+    ) -> u64 {
+        let key = |(group, stream, partition): &(GroupName, StreamName, Partition)| {
+            let group = self.table.group_no(tenant, group.as_str())?;
+            Some((group, self.table.stream_no(tenant, stream.as_str())?, *partition))
+        };
+        let keys: BTreeSet<Key> = places.iter().filter_map(key).collect();
+        let mut who = None;
+        let mut expired = 0;
+        for key in keys {
+            let Some(position) = self.table.position(key) else { continue };
+            let from = position.committed.offset;
+            if position.committed.committed_at_ms < before_ms {
+                let actor = self.actor((actor, &mut who));
+                self.records.push(Record::Expired { key, actor, from });
+                expired += 1;
+            }
+        }
+        expired
     }
 
     fn swap_baseline(
@@ -262,6 +333,7 @@ impl<'a> Decider<'a> {
         actor: &Arc<Actor>,
     ) -> Result<Option<u64>, Refusal> {
         self.limits.partition_in_range(partition)?;
+        self.may_be_named(tenant, stream, partition)?;
         let key = self.new_key(tenant, group, (stream, partition), false)?;
         let before = self.baselines.get(&key).copied().or_else(|| self.table.baseline(key));
         if before != Some(evicted) {
@@ -283,7 +355,7 @@ impl<'a> Decider<'a> {
         })
     }
 
-    fn find_stream(&self, tenant: TenantId, name: &StreamName) -> Option<StreamNo> {
+    pub(super) fn find_stream(&self, tenant: TenantId, name: &StreamName) -> Option<StreamNo> {
         let published = self.table.stream_no(tenant, name.as_str());
         published.or_else(|| {
             if self.streams.is_empty() { None } else { self.streams.get(&(tenant, name.clone())).copied() }
@@ -315,7 +387,7 @@ impl<'a> Decider<'a> {
     }
 
     /// What a tenant has, and what this batch adds to it.
-    fn sizes_of(&self, tenant: TenantId) -> Result<(Sizes, Sizes), Refusal> {
+    pub(super) fn sizes_of(&self, tenant: TenantId) -> Result<(Sizes, Sizes), Refusal> {
         let added = self.added.get(&tenant).copied().unwrap_or_default();
         match self.table.tenants.get(&tenant) {
             Some(t) => {
@@ -327,56 +399,6 @@ impl<'a> Decider<'a> {
         }
     }
 
-    /// How a stream must grow (or come into being) to have so many partitions, if it may.
-    fn growth(
-        &self,
-        tenant: TenantId,
-        name: &StreamName,
-        partitions: i32,
-        held: &Sizes,
-        added: &Sizes,
-    ) -> Result<Growth, Refusal> {
-        let no = self.find_stream(tenant, name);
-        let known = no.map_or(0, |no| self.partitions_of(no));
-        let wanted = match no {
-            Some(_) => partitions.max(known),
-            None => partitions.max(self.limits.default_partitions).min(self.limits.max_partitions),
-        };
-        if no.is_none() {
-            below(held.streams + added.streams, self.limits.max_streams, "streams")?;
-        }
-        let more = u64::try_from(wanted - known).unwrap_or(0);
-        let limit = self.limits.max_tenant_partitions;
-        if more > 0 && held.partitions + added.partitions + more > limit {
-            return Err(Refusal::LimitReached { what: "partitions", limit });
-        }
-        Ok(Growth { no, partitions: wanted, more })
-    }
-
-    fn partitions_of(&self, no: StreamNo) -> i32 {
-        let published = || self.table.streams.get(&no).map_or(0, |stream| stream.partitions);
-        self.sizes.get(&no).copied().unwrap_or_else(published)
-    }
-
-    fn make_stream(&mut self, tenant: TenantId, name: &StreamName, growth: Growth) -> StreamNo {
-        let Growth { no, partitions, more } = growth;
-        let added = self.added.entry(tenant).or_default();
-        added.partitions += more;
-        added.streams += u64::from(no.is_none());
-        let no = no.unwrap_or_else(|| {
-            let (no, topic_id) = (self.next.stream, (self.ids)());
-            self.next.stream += 1;
-            self.streams.insert((tenant, name.clone()), no);
-            self.infos.insert(no, StreamInfo { name: name.clone(), topic_id, partitions });
-            self.records.push(Record::Stream { no, tenant, name: name.clone(), topic_id, partitions });
-            no
-        });
-        if more > 0 {
-            self.sizes.insert(no, partitions);
-        }
-        no
-    }
-
     fn make_group(&mut self, tenant: TenantId, name: &GroupName) -> GroupNo {
         self.added.entry(tenant).or_default().groups += 1;
         let no = self.next.group;
@@ -386,33 +408,7 @@ impl<'a> Decider<'a> {
         no
     }
 
-    /// A stream by name, made with so many partitions if it is not there.
-    fn ensure_stream(
-        &mut self,
-        tenant: TenantId,
-        name: &StreamName,
-        partitions: i32,
-    ) -> Result<StreamInfo, Refusal> {
-        let no = match self.find_stream(tenant, name) {
-            // One that is there keeps its size: it grows by being committed to.
-            Some(no) => no,
-            None => {
-                let (held, added) = self.sizes_of(tenant)?;
-                let growth = self.growth(tenant, name, partitions, &held, &added)?;
-                self.make_stream(tenant, name, growth)
-            }
-        };
-        self.stream_info(no).ok_or(Refusal::UnknownStream)
-    }
-
-    /// The stream as it is published, or as this batch makes it.
-    fn stream_info(&self, no: StreamNo) -> Option<StreamInfo> {
-        let published = || self.table.streams.get(&no).map(super::table::Stream::info);
-        let info = self.infos.get(&no).cloned().or_else(published)?;
-        Some(StreamInfo { partitions: self.sizes.get(&no).copied().unwrap_or(info.partitions), ..info })
-    }
-
-    fn actor(&mut self, (actor, known): (&Arc<Actor>, &mut Option<u32>)) -> u32 {
+    pub(super) fn actor(&mut self, (actor, known): (&Arc<Actor>, &mut Option<u32>)) -> u32 {
         *known.get_or_insert_with(|| {
             self.actors.push(actor.clone());
             (self.actors.len() - 1) as u32
@@ -420,6 +416,6 @@ impl<'a> Decider<'a> {
     }
 }
 
-fn below(held: u64, limit: u64, what: &'static str) -> Result<(), Refusal> {
+pub(super) fn below(held: u64, limit: u64, what: &'static str) -> Result<(), Refusal> {
     if held < limit { Ok(()) } else { Err(Refusal::LimitReached { what, limit }) }
 }

@@ -1,7 +1,6 @@
 //! The engine itself: one writer, many readers, a fold in the background.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,59 +16,14 @@ use super::fold::{Dirty, Retention, Slice, fold};
 use super::history::Walk;
 use super::journal::Journal;
 use super::open::{OpenOptions, open};
+use super::options::Options;
 use super::refusals::Refusals;
-use super::table::{Stream, Table};
-use crate::model::names::{GroupName, Partition, StreamName, TenantId};
+use super::table::{Group, Stream, Table};
+use crate::model::group::Snapshot;
+use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Committed;
-use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo};
-use crate::store::{Limits, Store, StoreError, Wanted};
-
-/// Makes store and topic ids; random in production, counted in tests.
-pub type Ids = Arc<dyn Fn() -> [u8; 16] + Send + Sync>;
-
-/// How a store is kept.
-#[derive(Clone)]
-pub struct Options {
-    /// What tenants and streams may grow to.
-    pub limits: Limits,
-    /// Journal bytes that are folded into the table at a time. The journal may grow to four times this; then commits
-    /// wait for the fold.
-    pub fold_bytes: u64,
-    /// Memory for pages of the table file, in bytes.
-    pub table_cache_bytes: usize,
-    /// History kept, in bytes.
-    pub history_bytes: u64,
-    /// History kept, in milliseconds.
-    pub history_age_ms: i64,
-    /// Sync the journal twice per group commit (redb's two-phase commit), against an attacker who can both choose what
-    /// is stored and crash the machine in the middle of a sync. Costs a second sync.
-    pub two_phase_journal: bool,
-    /// Fold on a thread of its own. Without, the writer folds: for tests that own every step.
-    pub fold_in_background: bool,
-    /// Where ids come from.
-    pub ids: Ids,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            fold_bytes: 4 << 20,
-            table_cache_bytes: 64 << 20,
-            history_bytes: 256 << 20,
-            history_age_ms: 30 * 24 * 3_600_000,
-            two_phase_journal: false,
-            fold_in_background: true,
-            ids: Arc::new(|| *uuid::Uuid::new_v4().as_bytes()),
-        }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("limits", &self.limits).finish_non_exhaustive()
-    }
-}
+use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
+use crate::store::{Store, StoreError, Wanted};
 
 /// The embedded store: redb files in a directory of its own.
 #[derive(Debug)]
@@ -186,10 +140,9 @@ impl RedbStore {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut rest = batch;
         while let Some(first) = rest.first() {
-            // A deletion is decided alone, against a table that has all that was ahead of it.
-            let is_deletion = |op: &Op| matches!(op, Op::DeleteGroup { .. } | Op::DeleteOffsets { .. });
+            // What takes away is decided alone, against a table that has all that was ahead of it.
             let run =
-                if is_deletion(first) { 1 } else { rest.iter().take_while(|op| !is_deletion(op)).count() };
+                if takes_away(first) { 1 } else { rest.iter().take_while(|op| !takes_away(op)).count() };
             let (ops, after) = rest.split_at(run);
             outcomes.extend(self.run(writer, ops, now_ms)?);
             rest = after;
@@ -215,7 +168,7 @@ impl RedbStore {
         {
             let mut table = shared.table.write().map_err(|_| shared.closed_error())?;
             for record in rows.records {
-                writer.dirty.note(&record);
+                writer.dirty.note(&record, &table);
                 table.replay(record).map_err(|what| self.io("publishing", what))?;
             }
         }
@@ -313,6 +266,14 @@ fn spawn_folder(shared: Arc<Shared>) -> std::io::Result<Folder> {
     Ok(Folder { work, thread })
 }
 
+fn takes_away(op: &Op) -> bool {
+    use Op::{DeleteGroup, DeleteOffsets, DeleteStream, Expire, Reap};
+    matches!(
+        op,
+        DeleteGroup { .. } | DeleteOffsets { .. } | DeleteStream { .. } | Expire { .. } | Reap { .. }
+    )
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -366,7 +327,21 @@ impl Store for RedbStore {
     }
 
     fn group_exists(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError> {
-        Ok(self.shared.table()?.group_no(tenant, group).is_some())
+        Ok(self.shared.table()?.group(tenant, group).is_some_and(Group::is_visible))
+    }
+
+    fn floor(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        stream: &str,
+        partition: Partition,
+    ) -> Result<Option<i64>, StoreError> {
+        Ok(self.shared.table()?.floor_at(tenant, group, stream, partition))
+    }
+
+    fn memberships(&self) -> Result<Vec<(TenantId, GroupName, Arc<Snapshot>)>, StoreError> {
+        Ok(self.shared.table()?.memberships())
     }
 
     fn slowest(
@@ -376,6 +351,15 @@ impl Store for RedbStore {
         partition: Partition,
     ) -> Result<Option<(GroupName, Committed)>, StoreError> {
         Ok(self.shared.table()?.slowest(tenant, stream, partition))
+    }
+
+    fn stale(
+        &self,
+        tenant: TenantId,
+        before_ms: i64,
+        after: Option<&GroupName>,
+    ) -> Result<StalePage, StoreError> {
+        Ok(self.shared.table()?.stale(tenant, before_ms, after))
     }
 
     fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError> {
@@ -403,9 +387,12 @@ impl Store for RedbStore {
     }
 
     fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, StoreError> {
-        let walk = Walk::new(query, &*self.shared.table()?);
-        let files = self.shared.files()?;
+        let (walk, files) = (Walk::new(query, &*self.shared.table()?), self.shared.files()?);
         walk.read(&files.journal, &files.table).map_err(|e| self.io("reading the history", e))
+    }
+
+    fn tenants(&self) -> Result<Vec<(TenantId, TenantName)>, StoreError> {
+        Ok(self.shared.table()?.tenant_names())
     }
 
     fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError> {

@@ -2,18 +2,22 @@
 //! go into its history, in one transaction together with the number of the last row folded. Done twice it is the
 //! same as done once, so a kill in the middle costs nothing but the work.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use redb::{Database, ReadableTable, ReadableTableMetadata};
+use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use serde::Serialize;
 
 use super::journal::{self, open_row};
-use super::record::{GroupNo, Key, Record, StreamNo};
+use super::record::{GroupNo, Key, ROW_VERSION, Record, StreamNo};
 use super::schema::{
-    BASELINES, FORMAT, Folded, GROUPS, GroupRow, HISTORY, META, META_FOLDED, OFFSETS, PositionRow, STREAMS,
-    StreamRow, TABLE_ROW_VERSION, TENANTS, TenantRow, position_key_bytes, range_of,
+    BASELINES, DELETED_STREAMS, DeletedStreamRow, FLOORS, FORMAT, Folded, GROUPS, GroupRow, HISTORY,
+    MEMBERSHIPS, META, META_FOLDED, META_MORE, OFFSETS, PositionRow, STREAMS, StreamRow, TABLE_ROW_VERSION,
+    TENANTS, TenantRow, position_key_bytes, range_of,
 };
-use super::table::{Counts, NextNumbers, Table};
+use super::table::{Counts, MoreCounts, NextNumbers, Table};
+use crate::model::group::Snapshot;
 use crate::model::names::TenantId;
 use crate::store::codec::{self, seal};
 
@@ -24,7 +28,11 @@ pub(super) struct Dirty {
     groups: BTreeSet<GroupNo>,
     gone: BTreeSet<GroupNo>,
     streams: BTreeSet<StreamNo>,
+    gone_streams: BTreeSet<StreamNo>,
+    deleted: BTreeSet<StreamNo>,
+    memberships: BTreeSet<GroupNo>,
     positions: BTreeSet<Key>,
+    floors: BTreeSet<Key>,
     baselines: BTreeSet<Key>,
     /// Journal bytes and records since the last fold.
     pub(super) bytes: u64,
@@ -32,24 +40,52 @@ pub(super) struct Dirty {
 }
 
 impl Dirty {
-    pub(super) fn note(&mut self, record: &Record) {
+    /// Notes what a record will change; `table` is as it was before.
+    pub(super) fn note(&mut self, record: &Record, table: &Table) {
         self.records += 1;
         match record {
             Record::Tenant { id, .. } => _ = self.tenants.insert(*id),
             Record::Group { no, .. } => _ = self.groups.insert(*no),
-            Record::Stream { no, .. } => _ = self.streams.insert(*no),
+            Record::Stream { no, tenant, name, .. } | Record::StreamCreated { no, tenant, name, .. } => {
+                self.streams.insert(*no);
+                let revived = table.tenants.get(tenant).and_then(|tenant| tenant.deleted.get(name));
+                self.deleted.extend(revived);
+            }
+            Record::StreamGrown { no, .. } => _ = self.streams.insert(*no),
+            Record::StreamDeleted { no, forget, .. } => {
+                self.gone_streams.insert(*no);
+                self.deleted.insert(*no);
+                self.deleted.extend(forget);
+                for place in table.places_of(*no) {
+                    self.positions.insert(place);
+                    self.floors.insert(place);
+                    self.baselines.insert(place);
+                }
+            }
             Record::Commit { key, .. } => {
-                self.positions.insert(*key);
+                self.position(*key, table);
                 // A commit to a partition not seen before makes the stream larger.
                 self.streams.insert(key.1);
             }
             Record::Refused { .. } => {}
-            Record::OffsetDeleted { key, .. } => _ = self.positions.insert(*key),
+            Record::Membership { no, .. } => _ = self.memberships.insert(*no),
+            Record::OffsetDeleted { key, .. } => self.position(*key, table),
+            Record::Expired { key, .. } => {
+                self.positions.insert(*key);
+                self.floors.insert(*key);
+            }
             Record::GroupDeleted { no, .. } => _ = self.gone.insert(*no),
             Record::Baseline { key, .. } => {
                 self.baselines.insert(*key);
                 self.streams.insert(key.1);
             }
+        }
+    }
+
+    fn position(&mut self, key: Key, table: &Table) {
+        self.positions.insert(key);
+        if table.floor(key).is_some() {
+            self.floors.insert(key);
         }
     }
 
@@ -68,16 +104,30 @@ impl Dirty {
             let (name, topic_id) = (s.name.clone(), s.topic_id);
             Some((*no, StreamRow { tenant: s.tenant, name, topic_id, partitions: s.partitions }))
         });
+        let memberships = self.memberships.iter().filter_map(|no| {
+            let snapshot = table.groups.get(no)?.membership.clone()?;
+            Some((*no, snapshot))
+        });
+        let deleted = self.deleted.iter().map(|no| {
+            let row = table.deleted.get(no).cloned();
+            (*no, row.map(|(tenant, name)| DeletedStreamRow { tenant, name }))
+        });
         Slice {
             through,
             next: table.next,
             counts: table.counts(),
+            more: table.more_counts(),
             tenants: tenants.collect(),
             groups: groups.collect(),
             streams: streams.collect(),
             positions: self.positions.iter().map(|k| (*k, table.position(*k).cloned())).collect(),
-            baselines: self.baselines.iter().filter_map(|k| Some((*k, table.baseline(*k)?))).collect(),
+            floors: self.floors.iter().map(|k| (*k, table.floor(*k).cloned())).collect(),
+            baselines: self.baselines.iter().map(|k| (*k, table.baseline(*k))).collect(),
             gone: self.gone.into_iter().collect(),
+            gone_streams: self.gone_streams.into_iter().collect(),
+            deleted: deleted.collect(),
+            memberships: memberships.collect(),
+            has_memberships: !self.memberships.is_empty(),
         }
     }
 }
@@ -88,13 +138,20 @@ pub(super) struct Slice {
     pub(super) through: u64,
     next: NextNumbers,
     counts: Counts,
+    more: MoreCounts,
     tenants: Vec<(u64, TenantRow)>,
     groups: Vec<(u64, GroupRow)>,
     streams: Vec<(u64, StreamRow)>,
-    /// `None`: the position was deleted.
+    /// `None`: it is gone; so below.
     positions: Vec<(Key, Option<PositionRow>)>,
-    baselines: Vec<(Key, u64)>,
+    floors: Vec<(Key, Option<PositionRow>)>,
+    baselines: Vec<(Key, Option<u64>)>,
     gone: Vec<GroupNo>,
+    gone_streams: Vec<StreamNo>,
+    deleted: Vec<(StreamNo, Option<DeletedStreamRow>)>,
+    memberships: Vec<(GroupNo, Arc<Snapshot>)>,
+    /// Some of its journal rows tell of members.
+    has_memberships: bool,
 }
 
 /// How much history to keep.
@@ -129,25 +186,33 @@ pub(super) fn fold(
         for (no, row) in &slice.streams {
             streams.insert(no, seal(TABLE_ROW_VERSION, &numbered(*no), row).as_slice())?;
         }
-        let mut offsets = write.open_table(OFFSETS)?;
-        for (key, row) in &slice.positions {
-            match row {
-                Some(row) => {
-                    offsets.insert(key, seal(TABLE_ROW_VERSION, &position_key_bytes(*key), row).as_slice())?
-                }
-                None => offsets.remove(key)?,
-            };
+        for no in &slice.gone_streams {
+            streams.remove(no)?;
         }
-        let mut baselines = write.open_table(BASELINES)?;
-        for (key, evicted) in &slice.baselines {
-            baselines.insert(key, seal(TABLE_ROW_VERSION, &position_key_bytes(*key), evicted).as_slice())?;
+        if !slice.deleted.is_empty() {
+            let mut deleted = write.open_table(DELETED_STREAMS)?;
+            for (no, row) in &slice.deleted {
+                match row {
+                    Some(row) => {
+                        deleted.insert(no, seal(TABLE_ROW_VERSION, &numbered(*no), row).as_slice())?
+                    }
+                    None => deleted.remove(no)?,
+                };
+            }
+        }
+        put_places(&write, OFFSETS, &slice.positions, &slice.gone)?;
+        put_places(&write, FLOORS, &slice.floors, &slice.gone)?;
+        put_places(&write, BASELINES, &slice.baselines, &slice.gone)?;
+        let mut memberships = write.open_table(MEMBERSHIPS)?;
+        for (no, snapshot) in &slice.memberships {
+            memberships.insert(no, seal(TABLE_ROW_VERSION, &numbered(*no), snapshot).as_slice())?;
         }
         for no in &slice.gone {
             groups.remove(no)?;
-            offsets.retain_in(range_of(*no), |_, _| false)?;
-            baselines.retain_in(range_of(*no), |_, _| false)?;
+            memberships.remove(no)?;
         }
         let mut meta = write.open_table(META)?;
+        meta.insert(META_MORE, seal(TABLE_ROW_VERSION, META_MORE.as_bytes(), &slice.more).as_slice())?;
         let mut folded: Folded = match meta.get(META_FOLDED)? {
             Some(row) => codec::open(TABLE_ROW_VERSION, META_FOLDED.as_bytes(), row.value())
                 .map_err(|what| redb::Error::Corrupted(format!("table meta, row {META_FOLDED}: {what}")))?,
@@ -156,8 +221,12 @@ pub(super) fn fold(
         let mut history = write.open_table(HISTORY)?;
         if folded.through < slice.through {
             journal::read_rows(journal, folded.through + 1..=slice.through, |number, row| {
+                // Who is a member is no history of positions: groups that rebalance must not push that out.
+                let kept =
+                    if slice.has_memberships { without_memberships(number, row) } else { Some(row.into()) };
+                let Some(row) = kept else { return Ok(()) };
                 folded.history_bytes += row.len() as u64;
-                history.insert(number, row)?;
+                history.insert(number, &*row)?;
                 Ok(())
             })?;
         }
@@ -170,6 +239,28 @@ pub(super) fn fold(
     }
     write.commit()?;
     tracing::debug!(through = slice.through, positions = slice.positions.len(), format = FORMAT, "folded");
+    Ok(())
+}
+
+/// Writes the rows of one table keyed by place, and takes out those of groups that are gone.
+fn put_places<T: Serialize>(
+    write: &WriteTransaction,
+    definition: TableDefinition<'_, Key, &'static [u8]>,
+    rows: &[(Key, Option<T>)],
+    gone: &[GroupNo],
+) -> Result<(), redb::Error> {
+    let mut table = write.open_table(definition)?;
+    for (key, row) in rows {
+        match row {
+            Some(row) => {
+                table.insert(key, seal(TABLE_ROW_VERSION, &position_key_bytes(*key), row).as_slice())?
+            }
+            None => table.remove(key)?,
+        };
+    }
+    for no in gone {
+        table.retain_in(range_of(*no), |_, _| false)?;
+    }
     Ok(())
 }
 
@@ -189,4 +280,17 @@ fn expired(
         open_row(number.value(), row.value()).is_ok_and(|r| now_ms.saturating_sub(r.at_ms) > retention.age_ms)
     };
     Ok((bytes > retention.bytes || too_old()).then_some(size))
+}
+
+/// A journal row as history keeps it. `None` if nothing is left.
+fn without_memberships(number: u64, row: &[u8]) -> Option<Cow<'_, [u8]>> {
+    // A row that cannot be read is kept as it is: whoever reads the history is told.
+    let Ok(mut opened) = open_row(number, row) else { return Some(row.into()) };
+    let before = opened.records.len();
+    opened.records.retain(|record| !matches!(record, Record::Membership { .. }));
+    match opened.records.len() {
+        0 => None,
+        after if after == before => Some(row.into()),
+        _ => Some(seal(ROW_VERSION, &number.to_be_bytes(), &opened).into()),
+    }
 }

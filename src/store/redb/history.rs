@@ -9,8 +9,15 @@ use super::journal::open_row;
 use super::record::{GroupNo, Record, Row, StreamNo};
 use super::schema::{HISTORY, JOURNAL};
 use super::table::Table;
-use crate::model::names::{GroupName, Partition, StreamName};
+use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::op::{Actor, Event, EventKind, HistoryQuery};
+
+/// Where something happened; `None` is everywhere.
+struct Place {
+    group: Option<GroupName>,
+    stream: Option<StreamName>,
+    partition: Option<Partition>,
+}
 
 /// Walks rows backwards and keeps what was asked for.
 pub(super) struct Walk<'a> {
@@ -21,7 +28,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Takes the names of what lives; those of deleted groups are met on the way, before what they did.
+    /// Takes the names of what lives; those of deleted groups and streams are met on the way, before what they did.
     pub(super) fn new(query: &'a HistoryQuery, table: &Table) -> Self {
         let wanted = |name: &GroupName| query.group.as_ref().is_none_or(|group| group == name);
         let tenant = table.tenants.get(&query.tenant);
@@ -52,6 +59,9 @@ impl<'a> Walk<'a> {
                     return Ok(self.events);
                 }
                 let (number, row) = entry.map_err(|e| e.to_string())?;
+                if number.value() <= self.query.after {
+                    return Ok(self.events);
+                }
                 if number.value() < oldest_read {
                     oldest_read = number.value();
                     self.row(number.value(), open_row(number.value(), row.value())?);
@@ -67,27 +77,43 @@ impl<'a> Walk<'a> {
             if self.events.len() >= self.query.limit {
                 return;
             }
-            if let Some((actor, group, place, what)) = self.record(record) {
+            if let Some((actor, place, what)) = self.record(record) {
                 let actor: Arc<Actor> = actors.get(actor as usize).cloned().unwrap_or_default();
-                self.events.push(Event { sequence, at_ms, actor, group, place, what });
+                let Place { group, stream, partition } = place;
+                self.events.push(Event { sequence, at_ms, actor, group, stream, partition, what });
             }
         }
     }
 
-    #[allow(clippy::type_complexity, reason = "the parts of one event")]
-    fn record(
-        &mut self,
-        record: Record,
-    ) -> Option<(u32, GroupName, Option<(StreamName, Partition)>, EventKind)> {
+    /// Who, where and what of a record, if it was asked for.
+    fn record(&mut self, record: Record) -> Option<(u32, Place, EventKind)> {
         let (actor, (group, stream, partition), what) = match record {
-            Record::Tenant { .. } | Record::Group { .. } | Record::Stream { .. } => return None,
+            Record::Tenant { .. }
+            | Record::Group { .. }
+            | Record::Stream { .. }
+            | Record::Membership { .. } => return None,
             Record::GroupDeleted { no, tenant, name, actor, positions } => {
                 let asked = self.query.group.as_ref().is_none_or(|group| *group == name);
                 if tenant != self.query.tenant || !asked {
                     return None;
                 }
                 self.groups.insert(no, name.clone());
-                return Some((actor, name, None, EventKind::GroupDeleted { positions }));
+                let place = Place { group: Some(name), stream: None, partition: None };
+                let what = EventKind::GroupDeleted { positions };
+                return self.query.kinds.include(&what).then_some((actor, place, what));
+            }
+            Record::StreamCreated { tenant, name, actor, partitions, .. } => {
+                return self.of_stream(tenant, name, actor, EventKind::StreamCreated { partitions });
+            }
+            Record::StreamGrown { no, actor, partitions } => {
+                let name = self.streams.get(&no)?.clone();
+                return self.of_stream(self.query.tenant, name, actor, EventKind::StreamGrown { partitions });
+            }
+            Record::StreamDeleted { no, tenant, name, actor, positions, .. } => {
+                if tenant == self.query.tenant {
+                    self.streams.insert(no, name.clone());
+                }
+                return self.of_stream(tenant, name, actor, EventKind::StreamDeleted { positions });
             }
             Record::Commit { key, actor, from, kind, position } => {
                 let (to, leader_epoch) = (position.committed.offset, position.committed.leader_epoch);
@@ -98,10 +124,32 @@ impl<'a> Walk<'a> {
             }
             Record::Baseline { key, actor, evicted } => (actor, key, EventKind::Baseline { evicted }),
             Record::OffsetDeleted { key, actor, from } => (actor, key, EventKind::OffsetDeleted { from }),
+            Record::Expired { key, actor, from } => (actor, key, EventKind::Expired { from }),
         };
+        if !self.query.kinds.include(&what) {
+            return None;
+        }
         let group = self.groups.get(&group)?.clone();
         let stream = self.streams.get(&stream)?.clone();
         let asked = self.query.place.as_ref().is_none_or(|(s, p)| *s == stream && *p == partition);
-        asked.then_some((actor, group, Some((stream, partition)), what))
+        let place = Place { group: Some(group), stream: Some(stream), partition: Some(partition) };
+        asked.then_some((actor, place, what))
+    }
+
+    /// What happened to a stream happened to every position on it; to a group as a whole it did not.
+    fn of_stream(
+        &self,
+        tenant: TenantId,
+        name: StreamName,
+        actor: u32,
+        what: EventKind,
+    ) -> Option<(u32, Place, EventKind)> {
+        let asked = match &self.query.place {
+            Some((stream, _)) => *stream == name,
+            None => self.query.group.is_none(),
+        };
+        let place = Place { group: None, stream: Some(name), partition: None };
+        let asked = asked && self.query.kinds.include(&what);
+        (tenant == self.query.tenant && asked).then_some((actor, place, what))
     }
 }

@@ -13,13 +13,17 @@ mod fold;
 mod history;
 mod journal;
 mod open;
+mod options;
 mod read;
 mod record;
 mod refusals;
 mod schema;
+mod streams;
 mod table;
 
 #[cfg(feature = "testing")]
 pub mod crash;
 
-pub use engine::{Ids, Options, RedbStore};
+pub use engine::RedbStore;
+pub use open::is_store;
+pub use options::{Ids, Options};

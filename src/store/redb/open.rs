@@ -4,7 +4,7 @@
 
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableError};
@@ -14,11 +14,11 @@ use super::disk::Disk;
 use super::fold::Dirty;
 use super::journal::{Journal, open_row, read_rows};
 use super::schema::{
-    BASELINES, FORMAT, FileMeta, Folded, GROUPS, GroupRow, IDENTITY_FILE, JOURNAL, JOURNAL_FILE, META,
-    META_FILE, META_FOLDED, OFFSETS, PositionRow, STREAMS, StreamRow, TABLE_FILE, TABLE_ROW_VERSION, TENANTS,
-    TenantRow, position_key_bytes,
+    BASELINES, DELETED_STREAMS, DeletedStreamRow, FLOORS, FORMAT, FileMeta, Folded, GROUPS, GroupRow,
+    IDENTITY_FILE, JOURNAL, JOURNAL_FILE, MEMBERSHIPS, META, META_FILE, META_FOLDED, META_MORE, OFFSETS,
+    PositionRow, STREAMS, StreamRow, TABLE_FILE, TABLE_ROW_VERSION, TENANTS, TenantRow, position_key_bytes,
 };
-use super::table::{Stream, Table};
+use super::table::{MoreCounts, Stream, Table};
 use crate::model::names::TenantId;
 use crate::store::StoreError;
 use crate::store::codec;
@@ -69,6 +69,11 @@ fn open_files(disk: &dyn Disk, options: &OpenOptions<'_>) -> Result<Opened, Stor
     let next = held.as_ref().map_or(folded.through, |held| *held.end()) + 1;
     let journal = Journal::new(Arc::new(journal_db), options.two_phase_journal, held, next);
     Ok(Opened { journal, table_db: Arc::new(table_db), table, dirty, folded_through: folded.through })
+}
+
+/// Whether there is a store in a directory: opening would make none.
+pub fn is_store(dir: &Path) -> bool {
+    dir.join(IDENTITY_FILE).is_file()
 }
 
 struct Place<'a>(&'a dyn Disk);
@@ -251,19 +256,30 @@ impl Place<'_> {
             let evicted: u64 = self.row(TABLE_FILE, "baselines", &position_key_bytes(key), row)?;
             table.put_baseline(key, evicted).map_err(bad)
         })?;
-        let mut folded = Folded::default();
+        self.each(db, FLOORS, |key: (u64, u64, i32), row| {
+            let row: PositionRow = self.row(TABLE_FILE, "floors", &position_key_bytes(key), row)?;
+            table.put_floor(key, row).map_err(bad)
+        })?;
+        self.each(db, DELETED_STREAMS, |no: u64, row| {
+            let row: DeletedStreamRow = self.row(TABLE_FILE, "deleted_streams", &no.to_be_bytes(), row)?;
+            table.add_deleted(no, row.tenant, row.name).map_err(bad)
+        })?;
+        self.each(db, MEMBERSHIPS, |no: u64, row| {
+            let snapshot = self.row(TABLE_FILE, "memberships", &no.to_be_bytes(), row)?;
+            table.put_membership(no, snapshot).map_err(bad)
+        })?;
+        let (mut folded, mut more) = (Folded::default(), MoreCounts::default());
         self.each(db, META, |key: &str, row| {
-            if key == META_FOLDED {
-                folded = self.row(TABLE_FILE, "meta", key.as_bytes(), row)?;
+            match key {
+                META_FOLDED => folded = self.row(TABLE_FILE, "meta", key.as_bytes(), row)?,
+                META_MORE => more = self.row(TABLE_FILE, "meta", key.as_bytes(), row)?,
+                _ => {}
             }
             Ok(())
         })?;
-        if table.counts() != folded.counts {
-            return Err(bad(format!(
-                "{:?} rows were written, {:?} are there",
-                folded.counts,
-                table.counts()
-            )));
+        let (written, there) = ((folded.counts, more), (table.counts(), table.more_counts()));
+        if written != there {
+            return Err(bad(format!("{written:?} rows were written, {there:?} are there")));
         }
         table.next.tenant = table.next.tenant.max(folded.next.tenant);
         table.next.group = table.next.group.max(folded.next.group);
@@ -323,7 +339,7 @@ impl Place<'_> {
             let replayed = open_row(number, row).and_then(|opened| {
                 dirty.bytes += row.len() as u64;
                 opened.records.into_iter().try_for_each(|record| {
-                    dirty.note(&record);
+                    dirty.note(&record, table);
                     table.replay(record).map_err(|what| format!("journal row {number}: {what}"))
                 })
             });

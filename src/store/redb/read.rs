@@ -1,11 +1,15 @@
 //! What readers ask of the published table.
 
+use std::ops::Bound;
+use std::sync::Arc;
+
 use super::record::StreamNo;
-use super::table::{Stream, Table};
-use crate::model::names::{GroupName, Partition, TenantId};
+use super::table::{Group, Stream, Table};
+use crate::model::group::Snapshot;
+use crate::model::names::{GroupName, Partition, TenantId, TenantName};
 use crate::model::offset::{Committed, Position};
-use crate::model::op::{GroupOffset, StreamInfo};
-use crate::store::Wanted;
+use crate::model::op::{GroupOffset, StalePage, StreamInfo};
+use crate::store::{STALE_PAGE, Wanted};
 
 impl Table {
     pub(super) fn fetch(
@@ -30,14 +34,58 @@ impl Table {
             let stream = self.streams.get(stream)?.name.clone();
             Some(GroupOffset { stream, partition: *partition, committed: position.committed.clone() })
         };
-        let mut offsets: Vec<_> = self.group(tenant, group)?.positions.iter().filter_map(of).collect();
+        let group = self.group(tenant, group).filter(|group| group.is_visible())?;
+        let mut offsets: Vec<_> = group.positions.iter().filter_map(of).collect();
         // Kept by stream number: within a stream they are in order already.
         offsets.sort_by(|a, b| (&a.stream, a.partition).cmp(&(&b.stream, b.partition)));
         Some(offsets)
     }
 
     pub(super) fn group_names(&self, tenant: TenantId) -> Vec<GroupName> {
-        self.tenants.get(&tenant).map(|t| t.groups.keys().cloned().collect()).unwrap_or_default()
+        let groups = self.tenants.get(&tenant).into_iter().flat_map(|t| t.groups.iter());
+        let visible = |no| self.groups.get(no).is_some_and(Group::is_visible);
+        groups.filter(|(_, no)| visible(*no)).map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(super) fn stale(&self, tenant: TenantId, before_ms: i64, after: Option<&GroupName>) -> StalePage {
+        let mut page = StalePage::default();
+        let Some(t) = self.tenants.get(&tenant) else { return page };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for (looked_at, (name, no)) in t.groups.range::<GroupName, _>((from, Bound::Unbounded)).enumerate() {
+            if looked_at >= STALE_PAGE || page.places.len() >= STALE_PAGE {
+                return page;
+            }
+            let positions = self.groups.get(no).into_iter().flat_map(|group| &group.positions);
+            let stale = positions.filter(|(_, p)| p.committed.committed_at_ms < before_ms);
+            page.places.extend(stale.filter_map(|((stream, partition), _)| {
+                Some((name.clone(), self.streams.get(stream)?.name.clone(), *partition))
+            }));
+            page.next = Some(name.clone());
+        }
+        page.next = None;
+        page
+    }
+
+    pub(super) fn floor_at(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        stream: &str,
+        partition: Partition,
+    ) -> Option<i64> {
+        let key = (self.group_no(tenant, group)?, self.stream_no(tenant, stream)?, partition);
+        self.position(key).or_else(|| self.floor(key)).map(|position| position.committed.offset)
+    }
+
+    pub(super) fn memberships(&self) -> Vec<(TenantId, GroupName, Arc<Snapshot>)> {
+        let of = |group: &Group| Some((group.tenant, group.name.clone(), group.membership.clone()?));
+        let mut all: Vec<_> = self.groups.values().filter_map(of).collect();
+        all.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        all
+    }
+
+    pub(super) fn tenant_names(&self) -> Vec<(TenantId, TenantName)> {
+        self.tenants.iter().map(|(id, tenant)| (*id, tenant.name.clone())).collect()
     }
 
     pub(super) fn slowest(

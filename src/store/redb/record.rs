@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Position;
 use crate::model::op::{Actor, CommitKind};
@@ -36,26 +37,105 @@ pub(super) struct Row {
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Record {
-    Tenant { id: TenantId, name: TenantName, identity: [u8; 16] },
-    Group { no: GroupNo, tenant: TenantId, name: GroupName },
-    Stream { no: StreamNo, tenant: TenantId, name: StreamName, topic_id: [u8; 16], partitions: i32 },
-    Commit { key: Key, actor: u32, from: Option<i64>, kind: CommitKind, position: Position },
-    Refused { key: Key, actor: u32, stored: i64, proposed: i64, clamped: bool, also: u64 },
-    GroupDeleted { no: GroupNo, tenant: TenantId, name: GroupName, actor: u32, positions: u64 },
-    Baseline { key: Key, actor: u32, evicted: u64 },
-    OffsetDeleted { key: Key, actor: u32, from: i64 },
+    Tenant {
+        id: TenantId,
+        name: TenantName,
+        identity: [u8; 16],
+    },
+    Group {
+        no: GroupNo,
+        tenant: TenantId,
+        name: GroupName,
+    },
+    Stream {
+        no: StreamNo,
+        tenant: TenantId,
+        name: StreamName,
+        topic_id: [u8; 16],
+        partitions: i32,
+    },
+    Commit {
+        key: Key,
+        actor: u32,
+        from: Option<i64>,
+        kind: CommitKind,
+        position: Position,
+    },
+    Refused {
+        key: Key,
+        actor: u32,
+        stored: i64,
+        proposed: i64,
+        clamped: bool,
+        also: u64,
+    },
+    GroupDeleted {
+        no: GroupNo,
+        tenant: TenantId,
+        name: GroupName,
+        actor: u32,
+        positions: u64,
+    },
+    Baseline {
+        key: Key,
+        actor: u32,
+        evicted: u64,
+    },
+    OffsetDeleted {
+        key: Key,
+        actor: u32,
+        from: i64,
+    },
+    StreamCreated {
+        no: StreamNo,
+        tenant: TenantId,
+        name: StreamName,
+        topic_id: [u8; 16],
+        partitions: i32,
+        actor: u32,
+    },
+    StreamGrown {
+        no: StreamNo,
+        actor: u32,
+        partitions: i32,
+    },
+    /// `forget`: an older deleted stream whose name is no longer remembered, to bound what is.
+    StreamDeleted {
+        no: StreamNo,
+        tenant: TenantId,
+        name: StreamName,
+        actor: u32,
+        positions: u64,
+        forget: Option<StreamNo>,
+    },
+    Expired {
+        key: Key,
+        actor: u32,
+        from: i64,
+    },
+    Membership {
+        no: GroupNo,
+        snapshot: Arc<Snapshot>,
+    },
 }
 
 impl Record {
     /// The place of the acting actor, where somebody acts.
     pub(super) fn actor_mut(&mut self) -> Option<&mut u32> {
         match self {
-            Record::Tenant { .. } | Record::Group { .. } | Record::Stream { .. } => None,
+            Record::Tenant { .. }
+            | Record::Group { .. }
+            | Record::Stream { .. }
+            | Record::Membership { .. } => None,
             Record::Commit { actor, .. }
             | Record::Refused { actor, .. }
             | Record::GroupDeleted { actor, .. }
             | Record::Baseline { actor, .. }
-            | Record::OffsetDeleted { actor, .. } => Some(actor),
+            | Record::OffsetDeleted { actor, .. }
+            | Record::StreamCreated { actor, .. }
+            | Record::StreamGrown { actor, .. }
+            | Record::StreamDeleted { actor, .. }
+            | Record::Expired { actor, .. } => Some(actor),
         }
     }
 
@@ -64,9 +144,16 @@ impl Record {
         match self {
             Record::Tenant { name, .. } => 24 + name.as_str().len(),
             Record::Group { name, .. } | Record::GroupDeleted { name, .. } => 16 + name.as_str().len(),
-            Record::Stream { name, .. } => 40 + name.as_str().len(),
+            Record::Stream { name, .. }
+            | Record::StreamCreated { name, .. }
+            | Record::StreamDeleted { name, .. } => 40 + name.as_str().len(),
             Record::Commit { position, .. } => 32 + position.committed.metadata.len(),
-            Record::Refused { .. } | Record::Baseline { .. } | Record::OffsetDeleted { .. } => 24,
+            Record::Membership { snapshot, .. } => 16 + snapshot.size_hint(),
+            Record::Refused { .. }
+            | Record::Baseline { .. }
+            | Record::OffsetDeleted { .. }
+            | Record::StreamGrown { .. }
+            | Record::Expired { .. } => 24,
         }
     }
 }
@@ -74,8 +161,31 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::group::{MemberSnapshot, Phase, Protocol};
     use crate::model::offset::Committed;
     use crate::store::codec;
+
+    fn membership() -> Snapshot {
+        let protocol = Protocol { name: "range".into(), metadata: [1, 2].into() };
+        let member = MemberSnapshot {
+            member_id: "m".into(),
+            instance_id: Some("i".into()),
+            client_id: "c".into(),
+            client_host: "h".into(),
+            session_timeout_ms: 45_000,
+            rebalance_timeout_ms: 300_000,
+            protocols: [protocol].into(),
+            assignment: [3, 4].into(),
+        };
+        Snapshot {
+            generation: 7,
+            phase: Phase::Stable,
+            protocol_type: Some("consumer".into()),
+            protocol_name: Some("range".into()),
+            leader: Some("m".into()),
+            members: vec![member],
+        }
+    }
 
     /// The bytes below were written by version 1 of the format. If this fails, old journals cannot be read: make a
     /// new row version instead.
@@ -122,6 +232,25 @@ mod tests {
                 },
                 Record::Baseline { key: (1, 2, 0), actor: 0, evicted: 12 },
                 Record::OffsetDeleted { key: (1, 2, 0), actor: 0, from: 100 },
+                Record::StreamCreated {
+                    no: 3,
+                    tenant: TenantId(0),
+                    name: StreamName::new("u").unwrap(),
+                    topic_id: [8; 16],
+                    partitions: 4,
+                    actor: 0,
+                },
+                Record::StreamGrown { no: 3, actor: 0, partitions: 5 },
+                Record::StreamDeleted {
+                    no: 3,
+                    tenant: TenantId(0),
+                    name: StreamName::new("u").unwrap(),
+                    actor: 0,
+                    positions: 6,
+                    forget: Some(1),
+                },
+                Record::Expired { key: (1, 2, 0), actor: 0, from: 100 },
+                Record::Membership { no: 1, snapshot: Arc::new(membership()) },
             ],
         };
         let bytes = codec::seal(ROW_VERSION, &42u64.to_be_bytes(), &row);

@@ -40,10 +40,21 @@ pub(super) const STREAMS: RowTable<'_, u64> = TableDefinition::new("streams");
 /// Table file: number -> tenant.
 pub(super) const TENANTS: RowTable<'_, u64> = TableDefinition::new("tenants");
 
+/// Table file: (group, stream, partition) -> what is left of an expired position.
+pub(super) const FLOORS: RowTable<'_, (u64, u64, i32)> = TableDefinition::new("floors");
+/// Table file: number -> name of a deleted stream.
+pub(super) const DELETED_STREAMS: RowTable<'_, u64> = TableDefinition::new("deleted_streams");
+
+/// Table file: group number -> its members.
+pub(super) const MEMBERSHIPS: RowTable<'_, u64> = TableDefinition::new("memberships");
+
 /// `meta` key of [`FileMeta`].
 pub(super) const META_FILE: &str = "file";
 /// `meta` key of [`Folded`], in the table file.
 pub(super) const META_FOLDED: &str = "folded";
+/// `meta` key of [`MoreCounts`](super::table::MoreCounts), in the table file; stores
+/// folded before there were such rows do not have it.
+pub(super) const META_MORE: &str = "more";
 
 /// Whose file this is, and in what format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +93,12 @@ pub(super) struct StreamRow {
     pub(super) name: StreamName,
     pub(super) topic_id: [u8; 16],
     pub(super) partitions: i32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DeletedStreamRow {
+    pub(super) tenant: TenantId,
+    pub(super) name: StreamName,
 }
 
 /// The value of an `offsets` row.

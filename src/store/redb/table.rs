@@ -2,10 +2,12 @@
 //! [`Table::replay`] alone, live and at open alike.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::record::{GroupNo, Key, Record, StreamNo};
+use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
-use crate::model::offset::Position;
+use crate::model::offset::{self, Position};
 use crate::model::op::StreamInfo;
 
 #[derive(Debug, Default)]
@@ -13,8 +15,14 @@ pub(super) struct Table {
     pub(super) tenants: BTreeMap<TenantId, Tenant>,
     pub(super) groups: HashMap<GroupNo, Group>,
     pub(super) streams: HashMap<StreamNo, Stream>,
+    /// Names of deleted streams, by the number each had.
+    pub(super) deleted: HashMap<StreamNo, (TenantId, StreamName)>,
     /// Eviction baselines of all groups.
     baselines: u64,
+    /// Floors of expired positions of all groups.
+    floors: u64,
+    /// Groups whose members are kept.
+    memberships: u64,
     /// The next number to give to a tenant, a group, a stream.
     pub(super) next: NextNumbers,
 }
@@ -36,6 +44,14 @@ pub(super) struct Counts {
     pub(super) baselines: u64,
 }
 
+/// Rows of the kinds that came later.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct MoreCounts {
+    pub(super) floors: u64,
+    pub(super) deleted_streams: u64,
+    pub(super) memberships: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct Tenant {
     pub(super) name: TenantName,
@@ -43,7 +59,9 @@ pub(super) struct Tenant {
     pub(super) groups: BTreeMap<GroupName, GroupNo>,
     pub(super) streams: BTreeMap<StreamName, StreamNo>,
     pub(super) by_topic_id: HashMap<[u8; 16], StreamNo>,
-    /// Stored positions of all its groups.
+    /// Names that only a creation brings back.
+    pub(super) deleted: BTreeMap<StreamName, StreamNo>,
+    /// Positions of all its groups, stored or expired.
     pub(super) positions: u64,
     /// Partitions of all its streams.
     pub(super) partitions: u64,
@@ -54,7 +72,21 @@ pub(super) struct Group {
     pub(super) tenant: TenantId,
     pub(super) name: GroupName,
     pub(super) positions: BTreeMap<(StreamNo, Partition), Position>,
+    /// What stays of expired positions, where there is no newer one.
+    pub(super) floors: BTreeMap<(StreamNo, Partition), Position>,
     pub(super) baselines: BTreeMap<(StreamNo, Partition), u64>,
+    pub(super) membership: Option<Arc<Snapshot>>,
+}
+
+impl Group {
+    /// A group whose every value has expired is one no longer to those who ask, but its floors stand.
+    pub(super) fn is_visible(&self) -> bool {
+        !self.positions.is_empty() || self.floors.is_empty() || self.has_members()
+    }
+
+    pub(super) fn has_members(&self) -> bool {
+        self.membership.as_ref().is_some_and(|snapshot| !snapshot.members.is_empty())
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +124,11 @@ impl Table {
         self.groups.get(&group)?.positions.get(&(stream, partition))
     }
 
+    /// What an expired position was.
+    pub(super) fn floor(&self, (group, stream, partition): Key) -> Option<&Position> {
+        self.groups.get(&group)?.floors.get(&(stream, partition))
+    }
+
     pub(super) fn baseline(&self, (group, stream, partition): Key) -> Option<u64> {
         self.groups.get(&group)?.baselines.get(&(stream, partition)).copied()
     }
@@ -110,6 +147,16 @@ impl Table {
             Record::GroupDeleted { no, .. } => self.remove_group(no),
             Record::Baseline { key, evicted, .. } => self.put_baseline(key, evicted),
             Record::OffsetDeleted { key, .. } => self.remove_position(key),
+            Record::StreamCreated { no, tenant, name, topic_id, partitions, .. } => {
+                self.add_stream(no, Stream { tenant, name, topic_id, partitions })
+            }
+            Record::StreamGrown { no, partitions, .. } => self.grow(no, partitions),
+            Record::StreamDeleted { no, forget, .. } => {
+                forget.into_iter().for_each(|no| self.forget(no));
+                self.remove_stream(no)
+            }
+            Record::Expired { key, .. } => self.expire(key),
+            Record::Membership { no, snapshot } => self.put_membership(no, snapshot),
         }
     }
 
@@ -126,6 +173,7 @@ impl Table {
             groups: BTreeMap::new(),
             streams: BTreeMap::new(),
             by_topic_id: HashMap::new(),
+            deleted: BTreeMap::new(),
             positions: 0,
             partitions: 0,
         };
@@ -136,7 +184,9 @@ impl Table {
         self.next.group = self.next.group.max(no + 1);
         let names = &mut self.tenant_mut(tenant)?.groups;
         fresh(names.insert(name.clone(), no).is_none(), || format!("group {name:?} stands twice"))?;
-        let group = Group { tenant, name, positions: BTreeMap::new(), baselines: BTreeMap::new() };
+        let (positions, floors) = (BTreeMap::new(), BTreeMap::new());
+        let baselines = BTreeMap::new();
+        let group = Group { tenant, name, positions, floors, baselines, membership: None };
         fresh(self.groups.insert(no, group).is_none(), || format!("group number {no} stands twice"))
     }
 
@@ -146,6 +196,8 @@ impl Table {
         tenant.by_topic_id.insert(stream.topic_id, no);
         tenant.partitions += u64::try_from(stream.partitions).unwrap_or(0);
         let taken = tenant.streams.insert(stream.name.clone(), no).is_some();
+        let revived = tenant.deleted.remove(&stream.name);
+        revived.into_iter().for_each(|no| self.forget(no));
         fresh(!taken, || format!("stream {:?} stands twice", stream.name))?;
         fresh(self.streams.insert(no, stream).is_none(), || format!("stream number {no} stands twice"))
     }
@@ -156,9 +208,23 @@ impl Table {
         let (group, stream, partition) = key;
         let group = self.group_mut(group)?;
         let tenant = group.tenant;
-        if group.positions.insert((stream, partition), position).is_none() {
+        let was_floor = !group.floors.is_empty() && group.floors.remove(&(stream, partition)).is_some();
+        if group.positions.insert((stream, partition), position).is_none() && !was_floor {
             self.tenant_mut(tenant)?.positions += 1;
         }
+        self.floors -= u64::from(was_floor);
+        Ok(())
+    }
+
+    /// Stores what is left of an expired position.
+    pub(super) fn put_floor(&mut self, key: Key, floor: Position) -> Result<(), String> {
+        self.put_position(key, floor)?;
+        self.expire(key)
+    }
+
+    pub(super) fn put_membership(&mut self, no: GroupNo, snapshot: Arc<Snapshot>) -> Result<(), String> {
+        let known = self.group_mut(no)?.membership.replace(snapshot);
+        self.memberships += u64::from(known.is_none());
         Ok(())
     }
 
@@ -172,13 +238,84 @@ impl Table {
 
     /// A stream has at least as many partitions as have been spoken of.
     fn reach(&mut self, (_, stream, partition): Key) -> Result<(), String> {
+        let known = self.streams.get(&stream).ok_or_else(|| format!("stream {stream} is not known"))?;
+        if partition < known.partitions { Ok(()) } else { self.grow(stream, partition.saturating_add(1)) }
+    }
+
+    fn grow(&mut self, stream: StreamNo, partitions: i32) -> Result<(), String> {
         let known = self.streams.get_mut(&stream).ok_or_else(|| format!("stream {stream} is not known"))?;
-        let grown = partition.saturating_add(1).saturating_sub(known.partitions);
-        if let Ok(grown @ 1..) = u64::try_from(grown) {
-            known.partitions = partition.saturating_add(1);
-            let tenant = known.tenant;
-            self.tenant_mut(tenant)?.partitions += grown;
+        let grown = u64::try_from(partitions.saturating_sub(known.partitions)).unwrap_or(0);
+        known.partitions = known.partitions.max(partitions);
+        let tenant = known.tenant;
+        self.tenant_mut(tenant)?.partitions += grown;
+        Ok(())
+    }
+
+    /// The places of every group on a stream: positions, floors and baselines.
+    pub(super) fn places_of(&self, stream: StreamNo) -> Vec<Key> {
+        let tenant = self.streams.get(&stream).and_then(|s| self.tenants.get(&s.tenant));
+        let mut places = Vec::new();
+        for no in tenant.into_iter().flat_map(|t| t.groups.values()) {
+            let Some(group) = self.groups.get(no) else { continue };
+            let range = (stream, Partition::MIN)..=(stream, Partition::MAX);
+            let held = group.positions.range(range.clone()).map(|(place, _)| place);
+            let floors = group.floors.range(range.clone()).map(|(place, _)| place);
+            let noted = group.baselines.range(range).map(|(place, _)| place);
+            let mut here: Vec<Key> = held.chain(floors).chain(noted).map(|(s, p)| (*no, *s, *p)).collect();
+            here.sort_unstable();
+            here.dedup();
+            places.append(&mut here);
         }
+        places
+    }
+
+    fn remove_stream(&mut self, no: StreamNo) -> Result<(), String> {
+        for (group, stream, partition) in self.places_of(no) {
+            let at = (stream, partition);
+            let group = self.group_mut(group)?;
+            let tenant = group.tenant;
+            let floor = u64::from(group.floors.remove(&at).is_some());
+            let held = u64::from(group.positions.remove(&at).is_some()) + floor;
+            let noted = u64::from(group.baselines.remove(&at).is_some());
+            self.tenant_mut(tenant)?.positions -= held;
+            self.baselines -= noted;
+            self.floors -= floor;
+        }
+        let stream = self.streams.remove(&no).ok_or_else(|| format!("stream {no} is not known"))?;
+        let tenant = self.tenant_mut(stream.tenant)?;
+        tenant.streams.remove(&stream.name);
+        tenant.by_topic_id.remove(&stream.topic_id);
+        tenant.partitions -= u64::try_from(stream.partitions).unwrap_or(0);
+        self.add_deleted(no, stream.tenant, stream.name)
+    }
+
+    /// Remembers the name of a deleted stream.
+    pub(super) fn add_deleted(
+        &mut self,
+        no: StreamNo,
+        tenant: TenantId,
+        name: StreamName,
+    ) -> Result<(), String> {
+        self.next.stream = self.next.stream.max(no + 1);
+        self.tenant_mut(tenant)?.deleted.insert(name.clone(), no);
+        fresh(self.deleted.insert(no, (tenant, name)).is_none(), || format!("stream {no} was deleted twice"))
+    }
+
+    /// Forgets the name of a deleted stream.
+    fn forget(&mut self, no: StreamNo) {
+        if let Some((tenant, name)) = self.deleted.remove(&no)
+            && let Ok(tenant) = self.tenant_mut(tenant)
+        {
+            tenant.deleted.remove(&name);
+        }
+    }
+
+    fn expire(&mut self, (group, stream, partition): Key) -> Result<(), String> {
+        let group = self.group_mut(group)?;
+        let gone = group.positions.remove(&(stream, partition));
+        let gone = gone.ok_or_else(|| format!("there is no position {stream}:{partition} to expire"))?;
+        group.floors.insert((stream, partition), offset::floor_of(&gone));
+        self.floors += 1;
         Ok(())
     }
 
@@ -188,17 +325,25 @@ impl Table {
             tenants: self.tenants.len() as u64,
             groups: self.groups.len() as u64,
             streams: self.streams.len() as u64,
-            positions: self.tenants.values().map(|t| t.positions).sum(),
+            positions: self.tenants.values().map(|t| t.positions).sum::<u64>() - self.floors,
             baselines: self.baselines,
         }
+    }
+
+    pub(super) fn more_counts(&self) -> MoreCounts {
+        let deleted_streams = self.deleted.len() as u64;
+        MoreCounts { floors: self.floors, deleted_streams, memberships: self.memberships }
     }
 
     fn remove_position(&mut self, (group, stream, partition): Key) -> Result<(), String> {
         let group = self.group_mut(group)?;
         let tenant = group.tenant;
-        let gone = group.positions.remove(&(stream, partition));
-        gone.ok_or_else(|| format!("there is no position {stream}:{partition} to delete"))?;
+        let floor = group.floors.remove(&(stream, partition)).is_some();
+        if group.positions.remove(&(stream, partition)).is_none() && !floor {
+            return Err(format!("there is no position {stream}:{partition} to delete"));
+        }
         self.tenant_mut(tenant)?.positions -= 1;
+        self.floors -= u64::from(floor);
         Ok(())
     }
 
@@ -206,7 +351,9 @@ impl Table {
         let group = self.groups.remove(&no).ok_or_else(|| format!("group {no} is not known"))?;
         let tenant = self.tenant_mut(group.tenant)?;
         tenant.groups.remove(&group.name);
-        tenant.positions -= group.positions.len() as u64;
+        tenant.positions -= (group.positions.len() + group.floors.len()) as u64;
+        self.floors -= group.floors.len() as u64;
+        self.memberships -= u64::from(group.membership.is_some());
         self.baselines -= group.baselines.len() as u64;
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! A test says what it wants in the words of [`world`]; it goes down to [`client`] (frames and typed calls at any
 //! version) or [`server`] (kill, restart, standard error) where that is its subject.
 
+pub mod cli;
 pub mod client;
 pub mod fetching;
 pub mod groups;
@@ -14,6 +15,7 @@ pub mod value;
 pub mod wire;
 pub mod world;
 
+pub use cli::{impostor, offsetd};
 pub use client::Client;
 pub use fetching::{FetchAsk, fetch_of};
 pub use must::{Must, within};

@@ -39,13 +39,20 @@ pub struct Home {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     listen: Option<String>,
+    admin: Option<&'static str>,
 }
 
 impl Home {
     pub fn new() -> Self {
         let root =
             tempfile::Builder::new().prefix("offsetd-it-").tempdir().must("make a temporary directory");
-        Self { root, arguments: Vec::new(), environment: Vec::new(), listen: Some("127.0.0.1:0".to_owned()) }
+        Self {
+            root,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            listen: Some("127.0.0.1:0".to_owned()),
+            admin: Some("none"),
+        }
     }
 
     /// A TOML config file, given to every start from now on.
@@ -72,6 +79,12 @@ impl Home {
         self
     }
 
+    /// Starts without `--admin-listen`, so that the config or the environment says it.
+    pub fn admin_elsewhere(mut self) -> Self {
+        self.admin = None;
+        self
+    }
+
     pub fn data(&self) -> PathBuf {
         self.root.path().join("data")
     }
@@ -91,7 +104,10 @@ impl Home {
         if let Some(listen) = listen {
             command.args(["--listen", listen]);
         }
-        command.args(["--admin-listen", "none", "--data-dir"]).arg(self.data()).args(&self.arguments);
+        if let Some(admin) = self.admin {
+            command.args(["--admin-listen", admin]);
+        }
+        command.arg("--data-dir").arg(self.data()).args(&self.arguments);
         command.envs(self.environment.iter().cloned());
         command
     }

@@ -1,0 +1,128 @@
+//! What the commands that speak Kafka's protocol have in common: where, how long, as whom; results of several targets.
+
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::time::Duration;
+
+use super::fail::Failure;
+use super::print::Output;
+use crate::client::{Cluster, Endpoint, Refused, Settings};
+
+/// Options of every command that speaks Kafka's protocol.
+#[derive(Debug, Args)]
+pub(super) struct Wire {
+    /// Kafka server to ask first; several may stand there, with commas
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = super::BOOTSTRAP_SERVER,
+        default_value = "127.0.0.1:9092",
+        value_parser = Endpoint::parse_list,
+    )]
+    pub(super) bootstrap_server: std::vec::Vec<Endpoint>,
+    /// Longest wait for a connection, and for each answer
+    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(super) timeout_ms: u64,
+    /// What this command calls itself; it stands in the server's journal beside what it did
+    #[arg(long, value_name = "NAME", default_value = "offsetd-cli", value_parser = client_id)]
+    pub(super) client_id: String,
+    /// Shape of the output
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(super) output: Output,
+}
+
+fn client_id(text: &str) -> Result<String, String> {
+    let bytes = text.len();
+    if bytes > 32_767 { Err(format!("{bytes} bytes; the limit is 32767")) } else { Ok(text.to_owned()) }
+}
+
+impl Wire {
+    pub(super) fn settings(&self) -> Settings {
+        Settings { timeout: Duration::from_millis(self.timeout_ms), client_id: self.client_id.clone() }
+    }
+
+    pub(super) async fn connect(&self) -> Result<Cluster, Failure> {
+        Ok(Cluster::connect(&self.bootstrap_server, self.settings()).await?)
+    }
+}
+
+/// A stream, or one partition of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) stream: String,
+    pub(super) partition: Option<i32>,
+}
+
+impl Place {
+    /// Reads `STREAM` or `STREAM:PARTITION`. A stream's name has no ':'.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let (stream, partition) = match text.split_once(':') {
+            None => (text, None),
+            Some((stream, number)) => {
+                let partition = number.parse().ok().filter(|partition: &i32| *partition >= 0);
+                let wrong = || format!("{number:?} is not a partition: STREAM:PARTITION, such as orders:0");
+                (stream, Some(partition.ok_or_else(wrong)?))
+            }
+        };
+        if stream.is_empty() || stream.len() > 32_767 {
+            return Err(format!("{text:.100?} does not name a stream: STREAM or STREAM:PARTITION"));
+        }
+        Ok(Self { stream: stream.to_owned(), partition })
+    }
+
+    /// Reads `STREAM:PARTITION`.
+    pub(super) fn parse_whole(text: &str) -> Result<(String, i32), String> {
+        let Place { stream, partition } = Self::parse(text)?;
+        match partition {
+            Some(partition) => Ok((stream, partition)),
+            None => Err(format!("which partition? {stream}:0")),
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.partition {
+            Some(partition) => write!(f, "{}:{partition}", self.stream),
+            None => f.write_str(&self.stream),
+        }
+    }
+}
+
+/// A group's id as an argument: what the protocol can carry.
+pub(super) fn group_id(text: &str) -> Result<String, String> {
+    let bytes = text.len();
+    if bytes > 32_767 { Err(format!("{bytes} bytes; the limit is 32767")) } else { Ok(text.to_owned()) }
+}
+
+/// A refusal as JSON; null where there is none.
+pub(super) fn refused_json(refused: Option<&Refused>) -> Value {
+    refused.map_or(
+        Value::Null,
+        |refused| json!({ "code": refused.code, "name": refused.name(), "message": refused.message }),
+    )
+}
+
+/// What became of one target, as a cell.
+pub(super) fn result_cell(done: &str, result: &Result<(), Refused>) -> String {
+    match result {
+        Ok(()) => done.to_owned(),
+        Err(refused) => super::print::plain(&refused.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read() {
+        let place = |stream: &str, partition| Ok(Place { stream: stream.to_owned(), partition });
+        assert_eq!(Place::parse("orders"), place("orders", None));
+        assert_eq!(Place::parse("a.b-c:12"), place("a.b-c", Some(12)));
+        for wrong in ["", ":1", "a:", "a:-1", "a:b", "a:1:2", "a:2147483648"] {
+            assert!(Place::parse(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(Place::parse_whole("orders").is_err());
+    }
+}

@@ -1,0 +1,42 @@
+//! What an operator asks. Reads the history from disk, so it blocks: call it where that is allowed. An error here is the
+//! asker's alone; it does not close the store.
+
+use super::Coordinator;
+use crate::embed::Error;
+use crate::model::names::Partition;
+use crate::model::offset::Mode;
+use crate::model::seeing::{Refusals, Why};
+
+impl Coordinator {
+    /// Names of all tenants.
+    pub fn tenants(&self) -> Result<Vec<String>, Error> {
+        let tenants = self.offsets.store().tenants()?.into_iter();
+        Ok(tenants.map(|(_, name)| name.as_str().to_owned()).collect())
+    }
+
+    /// Who made a position what it is, and the guard's mode there; `None` if there is no such tenant.
+    pub fn why(
+        &self,
+        tenant: &str,
+        group: &str,
+        stream: &str,
+        partition: Partition,
+        limit: usize,
+    ) -> Result<Option<(Why, Mode)>, Error> {
+        let Some(found) = self.offsets.find_tenant(tenant)? else { return Ok(None) };
+        let why = found.why(group, stream, partition, limit)?;
+        Ok(Some((why, self.guard.of_group(tenant, group).mode(stream))))
+    }
+
+    /// The last refusals of a tenant; `None` if there is no such tenant.
+    pub fn refusals(
+        &self,
+        tenant: &str,
+        group: Option<&str>,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<Refusals>, Error> {
+        let found = self.offsets.find_tenant(tenant)?;
+        found.map(|tenant| tenant.refusals(group, after, limit)).transpose()
+    }
+}

@@ -1,0 +1,50 @@
+//! What an operator asks of the history, and is answered: who moved a position, and which client is stuck in refusals.
+
+use std::sync::Arc;
+
+use super::offset::Committed;
+use super::op::{Actor, Event};
+
+/// Most events that one question may ask for.
+pub const MAX_EVENTS: usize = 1_000;
+
+/// What is known of one position of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Why {
+    /// What is stored now.
+    pub committed: Option<Committed>,
+    /// The offset that no commit may go below: that of what is stored, or of what has expired.
+    pub floor: Option<i64>,
+    /// Who stored it, where the history still has it.
+    pub committed_by: Option<Arc<Actor>>,
+    /// The last events, newest first: commits, refusals, deletions.
+    pub events: Vec<Event>,
+    /// What was out of the ordinary before them, newest first: refusals, deletions, commits that went back and first ones.
+    pub earlier: Vec<Event>,
+}
+
+/// Who was refused of late.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refusals {
+    /// The last refusals, newest first.
+    pub events: Vec<Event>,
+    /// Who is refused most, of the last [`MAX_EVENTS`] refusals in the history.
+    pub clients: Vec<RefusedClient>,
+}
+
+/// One client's refusals in one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedClient {
+    /// The group.
+    pub group: Arc<str>,
+    /// What it calls itself.
+    pub client_id: Arc<str>,
+    /// Where it connects from, without the port, which changes with every connection.
+    pub host: Arc<str>,
+    /// How often it was refused, repetitions that the journal only counts included.
+    pub refusals: u64,
+    /// Partitions it was refused on.
+    pub places: usize,
+    /// The last time, in milliseconds since the Unix epoch.
+    pub last_ms: i64,
+}
