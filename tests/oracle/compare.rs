@@ -40,6 +40,7 @@ fn whole(kafka: &Outcome, offsetd: &Outcome) -> Difference {
         Outcome::Unread(bytes) => format!("answers {bytes} bytes of a version that is not compared"),
         Outcome::Garbled(error) => format!("answers what cannot be read: {error}"),
         Outcome::Silent => "says nothing".to_owned(),
+        Outcome::Sent => "was not waited for".to_owned(),
     };
     Difference { path: String::new(), kafka: say(kafka), offsetd: say(offsetd) }
 }

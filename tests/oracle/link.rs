@@ -26,6 +26,8 @@ pub enum Outcome {
     Garbled(String),
     /// Nothing, and the connection stays open.
     Silent,
+    /// It was not waited for.
+    Sent,
 }
 
 /// A request and an answer as bytes, without their lengths.
@@ -37,7 +39,10 @@ pub struct Exchange {
 /// A server, a connection to it, and what it calls what the other one calls otherwise.
 pub struct Link {
     address: SocketAddr,
-    stream: Option<TcpStream>,
+    /// By their names in scripts.
+    connections: BTreeMap<String, TcpStream>,
+    /// What was sent and not yet awaited, by connection.
+    waiting: BTreeMap<String, (Step, Vec<u8>)>,
     correlation: i32,
     /// Its own values by their common names: `orders` is a topic id, `port`, `cluster`.
     symbols: BTreeMap<String, Value>,
@@ -46,7 +51,7 @@ pub struct Link {
 impl Link {
     pub fn new(address: SocketAddr) -> Self {
         let symbols = BTreeMap::from([("port".to_owned(), Value::Int(address.port().into()))]);
-        Self { address, stream: None, correlation: 0, symbols }
+        Self { address, connections: BTreeMap::new(), waiting: BTreeMap::new(), correlation: 0, symbols }
     }
 
     /// From now on this value of this server goes by a common name.
@@ -54,31 +59,66 @@ impl Link {
         self.symbols.insert(name.to_owned(), value);
     }
 
+    /// The request that a step is about: for one that awaits an answer, what was sent before.
+    pub fn about(&self, step: &Step) -> Step {
+        match step.place() {
+            (connection, Step::Await) => {
+                self.waiting.get(connection).map_or(Step::Await, |sent| sent.0.clone())
+            }
+            (_, Step::Send(step)) => (**step).clone(),
+            (_, step) => step.clone(),
+        }
+    }
+
     /// Sends a step and waits for what becomes of it.
     pub fn say(&mut self, step: &Step) -> (Outcome, Exchange) {
-        self.correlation = self.correlation.wrapping_add(1);
-        let request = self.frame(step);
-        let answer = self.exchange(&request);
+        let (connection, step) = step.place();
+        let (step, request) = match step {
+            Step::Await => match self.waiting.remove(connection) {
+                Some(sent) => sent,
+                None => return (Outcome::Closed, Exchange { request: Vec::new(), answer: None }),
+            },
+            Step::Send(step) => {
+                let request = self.send(connection, step);
+                self.waiting.insert(connection.to_owned(), ((**step).clone(), request.clone()));
+                return (Outcome::Sent, Exchange { request, answer: None });
+            }
+            step => (step.clone(), self.send(connection, step)),
+        };
+        let answer = self.receive(connection);
         let outcome = match &answer {
-            Ok(Some(answer)) => self.read(step, &request, answer),
+            Ok(Some(answer)) => self.read(&step, &request, answer),
             Ok(None) => Outcome::Closed,
             Err(()) => Outcome::Silent,
         };
         if !matches!(outcome, Outcome::Answer(_) | Outcome::Unread(_)) {
-            self.stream = None;
+            self.connections.remove(connection);
         }
         (outcome, Exchange { request, answer: answer.ok().flatten() })
     }
 
-    /// The next step has a new connection.
+    /// The next step on this connection has a new one.
+    pub fn hang_up_on(&mut self, connection: &str) {
+        self.connections.remove(connection);
+        self.waiting.remove(connection);
+    }
+
+    /// The next steps have new connections, and nothing is waited for.
     pub fn hang_up(&mut self) {
-        self.stream = None;
+        self.connections.clear();
+        self.waiting.clear();
+    }
+
+    /// True if something was sent and not awaited.
+    pub fn owes(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     fn frame(&self, step: &Step) -> Vec<u8> {
         let (key, version, flexible, body) = match step {
             Step::Frame(bytes) => return bytes.clone(),
             Step::Body { key, version, flexible, body } => (*key, *version, *flexible, body.clone()),
+            Step::On(..) | Step::Send(_) | Step::Await => unreachable!("{step} is not a request"),
             Step::Request { api, version, fields } => {
                 let api = schema::by_name(api).expect("an API that is described");
                 let flexible = api.is_flexible(*version);
@@ -100,21 +140,26 @@ impl Link {
         frame
     }
 
-    /// The answer's bytes; None when the server hung up. An error: neither.
-    fn exchange(&mut self, request: &[u8]) -> Result<Option<Vec<u8>>, ()> {
-        let stream = match &mut self.stream {
-            Some(stream) => stream,
-            none => {
-                let stream = TcpStream::connect(self.address).expect("connect to a server that has started");
-                stream.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
-                stream.set_nodelay(true).expect("switch Nagle's algorithm off");
-                none.insert(stream)
-            }
-        };
+    /// Sends a request, and gives its bytes. Whether it arrived is seen when its answer is received.
+    fn send(&mut self, connection: &str, step: &Step) -> Vec<u8> {
+        self.correlation = self.correlation.wrapping_add(1);
+        let request = self.frame(step);
+        let mut stream = self.connections.entry(connection.to_owned()).or_insert_with(|| {
+            let stream = TcpStream::connect(self.address).expect("connect to a server that has started");
+            stream.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
+            stream.set_nodelay(true).expect("switch Nagle's algorithm off");
+            stream
+        }) as &TcpStream;
         let mut whole = (request.len() as u32).to_be_bytes().to_vec();
-        whole.extend(request);
+        whole.extend(&request);
+        let _ = stream.write_all(&whole);
+        request
+    }
+
+    /// The next answer's bytes; None when the server hung up. An error: neither.
+    fn receive(&self, connection: &str) -> Result<Option<Vec<u8>>, ()> {
+        let Some(mut stream) = self.connections.get(connection) else { return Ok(None) };
         let mut receive = || {
-            stream.write_all(&whole)?;
             let mut length = [0; 4];
             stream.read_exact(&mut length)?;
             let mut answer = vec![0; u32::from_be_bytes(length) as usize];

@@ -71,6 +71,9 @@ impl Oracle {
     /// Says a sequence to both, from no groups at all; gives every step at which they differ.
     pub fn run(&mut self, sequence: &Sequence) -> Vec<Failure> {
         for link in [&mut self.kafka, &mut self.offsetd] {
+            if link.owes() {
+                link.hang_up();
+            }
             delete_all_groups(link);
         }
         if let Some(guarded) = &mut self.guarded {
@@ -87,26 +90,30 @@ impl Oracle {
 
     fn compare(&mut self, step: &Step) -> Option<Vec<Difference>> {
         self.counts.requests += 1;
+        let about = &self.kafka.about(step);
         let (mut kafka, exchange) = self.kafka.say(step);
         let (offsetd, _) = self.offsetd.say(step);
+        if (&kafka, &offsetd) == (&Outcome::Sent, &Outcome::Sent) {
+            return None;
+        }
         if let Some(recorder) = &mut self.recorder {
-            recorder.take(step, exchange);
+            recorder.take(about, exchange);
         }
         let answered = matches!((&kafka, &offsetd), (Outcome::Answer(_), Outcome::Answer(_)));
-        self.compared.extend(step.kind().filter(|_| answered));
+        self.compared.extend(about.kind().filter(|_| answered));
         self.counts.comparisons += match &kafka {
             Outcome::Answer(answer) => answer.leaves(),
             _ => 1,
         };
         // Who hung up alone is not to be one connection behind.
         if !answered {
-            self.kafka.hang_up();
-            self.offsetd.hang_up();
+            self.kafka.hang_up_on(step.place().0);
+            self.offsetd.hang_up_on(step.place().0);
         }
         if let Some(guarded) = &mut self.guarded {
-            kafka = guarded.expect(step, &kafka);
+            kafka = guarded.expect(about, &kafka);
         }
-        let differences = self.deviations.unlisted(step, &kafka, &offsetd);
+        let differences = self.deviations.unlisted(about, &kafka, &offsetd);
         (!differences.is_empty()).then_some(differences)
     }
 }

@@ -7,6 +7,9 @@
 //! OffsetFetch 8 0x02...                          a body made by hand, behind a right header
 //! 18 99 flexible 0x00                            an API by its key; `flexible`: a header of version 2
 //! frame 0x...                                    all of a frame but its length
+//! @b ListGroups 5 {}                             any step, on a connection of another name
+//! @b send Fetch 12 {...}                         a request whose answer is not waited for
+//! @b await                                       the answer to what was sent on that connection
 //! ```
 
 use std::fmt;
@@ -31,12 +34,28 @@ pub enum Step {
     Body { key: i16, version: i16, flexible: bool, body: Vec<u8> },
     /// Not even a right header.
     Frame(Vec<u8>),
+    /// A step on the connection of this name; other steps are on that of none.
+    On(String, Box<Step>),
+    /// A request that is not waited for: its answer may depend on other steps.
+    Send(Box<Step>),
+    /// Waits for the answer to what was sent.
+    Await,
 }
 
 impl Step {
+    /// The connection, and what happens on it.
+    pub fn place(&self) -> (&str, &Step) {
+        match self {
+            Self::On(connection, step) => (connection, step),
+            step => ("", step),
+        }
+    }
+
     /// Key and version, if it says so much.
     pub fn kind(&self) -> Option<(i16, i16)> {
         match self {
+            Self::On(_, step) | Self::Send(step) => step.kind(),
+            Self::Await => None,
             Self::Request { api, version, .. } => Some((schema::by_name(api)?.key, *version)),
             Self::Body { key, version, .. } => Some((*key, *version)),
             Self::Frame(bytes) => {
@@ -61,6 +80,7 @@ impl Step {
                 let api = schema::by_name(api).expect("an API that is described");
                 schema::filled(&api.request, *version, fields)
             }
+            Self::On(_, step) | Self::Send(step) => step.sent(),
             _ => Value::Null,
         }
     }
@@ -75,6 +95,9 @@ impl fmt::Display for Step {
                 write!(f, "{key} {version} {flexible}{}", Value::Bytes(body.clone()))
             }
             Self::Frame(bytes) => write!(f, "frame {}", Value::Bytes(bytes.clone())),
+            Self::On(connection, step) => write!(f, "@{connection} {step}"),
+            Self::Send(step) => write!(f, "send {step}"),
+            Self::Await => f.write_str("await"),
         }
     }
 }
@@ -108,7 +131,17 @@ pub fn read(origin: &str, script: &str) -> Vec<Sequence> {
 
 /// The steps that a line stands for.
 fn steps(line: &str) -> Result<Vec<Step>, String> {
+    if line == "await" {
+        return Ok(vec![Step::Await]);
+    }
     let (head, rest) = line.split_once(' ').ok_or("a step is several words")?;
+    if let Some(connection) = head.strip_prefix('@') {
+        let on = |step| Step::On(connection.to_owned(), Box::new(step));
+        return Ok(steps(rest)?.into_iter().map(on).collect());
+    }
+    if head == "send" {
+        return Ok(steps(rest)?.into_iter().map(|step| Step::Send(Box::new(step))).collect());
+    }
     if head == "frame" {
         return Ok(vec![Step::Frame(hex(rest)?)]);
     }
@@ -176,6 +209,8 @@ OffsetCommit 9 {group_id: "g", topics: [{name: "orders", partitions: [{partition
 18 99 flexible 0x00ff
 18 -1 0x
 frame 0x00
+@b send Fetch 12 {max_wait_ms: 5}
+@b await
 "#;
     let read_again = read("here", script);
     assert_eq!(read_again[0].to_string(), script);
