@@ -28,6 +28,11 @@ clients:
     tests/clients/setup.sh
     OFFSETD_REQUIRE_CLIENTS=1 cargo test --test clients
 
+# Compare with a real Kafka, installed into target/oracle
+oracle:
+    tests/oracle/setup.sh
+    OFFSETD_REQUIRE_ORACLE=1 cargo test --test oracle -- --nocapture
+
 # The rules of the house alone
 tidy:
     cargo test --test tidy

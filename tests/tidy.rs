@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use offsetd::api::Api;
 use offsetd::config::Config;
 
 /// Rooms and what each may know besides itself, from the top down: no room knows one above it.
@@ -275,6 +276,47 @@ fn the_readme_lists_the_apis_served() {
         panic!("README.md has no table of the APIs served. Put this where it belongs:\n\n{wanted}\n");
     };
     assert!(found.trim() == table.trim(), "README.md, between the markers, must be:\n\n{wanted}\n");
+}
+
+/// APIs that the oracle does not compare with Kafka, and why.
+const NOT_IN_ORACLE: &[(&str, &str)] = &[
+    ("JoinGroup", "not compared yet"),
+    ("SyncGroup", "not compared yet"),
+    ("Heartbeat", "not compared yet"),
+    ("LeaveGroup", "not compared yet"),
+    ("CreateTopics", "not compared yet"),
+    ("DeleteTopics", "not compared yet"),
+    ("CreatePartitions", "not compared yet"),
+    ("DescribeConfigs", "not compared yet"),
+    ("DescribeTopicPartitions", "not compared yet"),
+];
+
+/// Every API is described for the oracle, with the versions served, and scripts say it in all of them.
+#[test]
+fn the_oracle_covers_the_apis_served() {
+    let described = read("tests/oracle/apis.txt");
+    let scripts = fs::read_dir(root().join("tests/oracle/scripts")).unwrap();
+    let scripts: String = scripts.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+    let mut faults = Vec::new();
+    let excused = |name| NOT_IN_ORACLE.iter().any(|(other, _)| *other == name);
+    for Api { key, name, min, max, .. } in offsetd::api::APIS.iter().filter(|api| !excused(api.name)) {
+        let head = format!("{} {name} {min}-{max} ", *key as i16);
+        if !described.lines().any(|line| line.starts_with(&head)) {
+            faults.push(format!("tests/oracle/apis.txt: wants an entry that begins with {head:?}"));
+        }
+        // `NAME * {...}`, `NAME 2-9 {...}` or `NAME 9 {...}`.
+        let said = scripts.lines().filter_map(|line| {
+            let (range, _) = line.strip_prefix(name)?.strip_prefix(' ')?.split_once(" {")?;
+            let (from, to) = range.split_once('-').unwrap_or((range, range));
+            if range == "*" { Some(*min..=*max) } else { Some(from.parse().ok()?..=to.parse().ok()?) }
+        });
+        let said: BTreeSet<i16> = said.flatten().collect();
+        let missing: Vec<i16> = (*min..=*max).filter(|version| !said.contains(version)).collect();
+        if !missing.is_empty() {
+            faults.push(format!("tests/oracle/scripts: no script says {name} {missing:?}"));
+        }
+    }
+    no_faults("The oracle compares every API with Kafka (tests/oracle/README.md):", &faults);
 }
 
 /// Every path of a table down to what is not a table: `server.node_id`.

@@ -3,7 +3,7 @@
 //! * 1: as 0. 2: flexible.
 //! * A group that is not there (the empty id is no exception) gets 69; one bad group does not fail the others. Ids that
 //!   stand twice are answered once. One with members gets 68.
-//! * No deviations.
+//! * No deviations; groups are answered in the order asked, where Kafka's order is a hash set's.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! * 1: the type of endpoint asked for. 2: brokers that are fenced (there are none).
 //! * Only brokers answer here: an endpoint of controllers gets 114, any other 115.
 //! * Authorized operations, when asked for, are all there are, as from a Kafka without an authorizer.
-//! * No deviations.
+//! * Deviation: the text that goes with 114 and 115 is our own.
 
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::{BrokerId, DescribeClusterRequest, DescribeClusterResponse};

@@ -7,8 +7,9 @@
 //!   -e`) stops, and none believes to be out of range, resets itself and commits a lower offset.
 //! * It waits whatever `min_bytes` says, but for 0: an answer at once is an invitation to ask again at once. An error is
 //!   answered at once, as in Kafka.
-//! * Sessions: the answer's session id is 0, so a client sends whole requests; one that names a session gets 70.
-//! * Deviations: leader epochs sent along are not fenced (74, 75); a negative position is not out of range (1).
+//! * Sessions: the answer's session id is 0, so a client sends whole requests; one that goes on with a session gets 70.
+//! * Deviations: leader epochs sent along are not fenced (74, 75); no position is out of range (1); what was asked is
+//!   answered in the order asked and as often.
 
 use std::time::Duration;
 
@@ -43,10 +44,12 @@ pub(super) const SHAPE: Shape = &[
 ];
 
 const READ_COMMITTED: i8 = 1;
+/// Epochs of requests that leave a session or begin one, whichever they name. Any other goes on with it.
+const WITHOUT_SESSION: [i32; 2] = [-1, 0];
 
 /// The answer, and how long to hold it back.
 pub(super) async fn handle(request: FetchRequest, room: &Room, peer: &Peer) -> (FetchResponse, Duration) {
-    if request.session_id != 0 {
+    if !WITHOUT_SESSION.contains(&request.session_epoch) {
         let failed = FetchResponse::default().with_error_code(codes::FETCH_SESSION_ID_NOT_FOUND);
         return (failed, Duration::ZERO);
     }
@@ -89,7 +92,7 @@ fn not_there(asked: &FetchPartition, code: Code) -> PartitionData {
         .with_high_watermark(-1)
         .with_last_stable_offset(-1)
         .with_log_start_offset(-1)
-        .with_aborted_transactions(None)
+        .with_aborted_transactions(Some(Vec::new()))
 }
 
 fn answer(asked: &FetchPartition) -> PartitionData {

@@ -6,7 +6,9 @@
 //!   ends at 0, and no record has a timestamp. The end is never guessed from what groups have committed: a new group with
 //!   `auto.offset.reset=latest` would take another's position for its own.
 //! * A partition that is not there gets 3, one asked for twice 42, a timestamp that the version does not know 35.
-//! * Deviation: the leader epoch is -1 (see Metadata), and one sent along is not fenced (74, 75).
+//! * Deviations: the leader epoch is -1 (see Metadata), and one sent along is not fenced (74, 75); what was asked is
+//!   answered in the order asked and as often (Kafka puts names together, answers once what is asked twice, and leaves
+//!   out topics without partitions); an isolation level that is none is not refused (-1).
 
 use std::collections::HashSet;
 

@@ -3,14 +3,14 @@
 //!
 //! * 1: null asks for all, empty for none (0: empty asks for all); controller id, is-internal. 2: cluster id. 3: throttle
 //!   time. 4: whether to create what is not there (before: yes). 5: offline replicas. 7: leader epoch. 8: authorized
-//!   operations. 9: flexible. 10: topic ids in answers. 11: no more cluster operations. 12: ask by id. 13: top-level code.
+//!   operations. 9: flexible. 10: topic ids in answers. 11: no more cluster operations. 12: ask by id (and then names
+//!   that are asked for beside count for nothing). 13: top-level code.
 //! * The leader epoch is -1: nothing here can answer OffsetForLeaderEpoch, and an invented epoch would come back in
 //!   commits and mean nothing.
 //! * Authorized operations, when asked for, are all there are, as from a Kafka without an authorizer.
 //! * Deviations: a stream created by being asked for is answered at once, with code 0, where Kafka answers 3 and lets the
 //!   client ask again; answers come in the order asked, each name or id once, where Kafka puts errors first or last;
-//!   names beside ids are answered, where Kafka drops them; an entry with neither gets 42 of its own, where Kafka fails
-//!   the whole request with -1.
+//!   an entry with neither id nor name gets 42 of its own, where Kafka fails the whole request with -1.
 
 use std::collections::HashSet;
 
@@ -46,13 +46,16 @@ pub(super) const TOPIC_OPERATIONS: i32 =
 pub(super) const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
 pub(super) async fn handle(
-    request: MetadataRequest,
+    mut request: MetadataRequest,
     version: i16,
     room: &Room,
     peer: &Peer,
 ) -> Result<(MetadataResponse, Option<OwnedSemaphorePermit>), Unanswerable> {
     if let Some(topics) = request.topics.as_deref().filter(|t| (10..12).contains(&version) && asks_by_id(t)) {
         return Ok((refused(topics), None));
+    }
+    if let Some(topics) = request.topics.as_mut().filter(|topics| topics.iter().any(has_id)) {
+        topics.retain(has_id);
     }
     let node = BrokerId(room.node_id);
     let broker = MetadataResponseBroker::default()
@@ -124,7 +127,9 @@ async fn asked(topics: Vec<MetadataRequestTopic>, create: bool, room: &Room, pee
     let mut seen = HashSet::with_capacity(topics.len());
     let mut found = Vec::with_capacity(topics.len());
     for topic in topics {
-        if seen.insert((topic.topic_id, topic.name.clone())) {
+        // An id counts alone: the name in its entry is not looked at.
+        let name = topic.name.clone().filter(|_| !has_id(&topic));
+        if seen.insert((topic.topic_id, name)) {
             found.push(one(topic, create, room, peer).await);
         }
     }
@@ -169,9 +174,13 @@ fn failed(name: Option<TopicName>, code: Code) -> MetadataResponseTopic {
     MetadataResponseTopic::default().with_name(name).with_is_internal(internal).with_error_code(code)
 }
 
+fn has_id(topic: &MetadataRequestTopic) -> bool {
+    !topic.topic_id.is_nil()
+}
+
 /// Versions 10 and 11 carry ids but do not take them: the whole request is refused.
 fn asks_by_id(topics: &[MetadataRequestTopic]) -> bool {
-    topics.iter().any(|topic| topic.name.is_none() || !topic.topic_id.is_nil())
+    topics.iter().any(|topic| topic.name.is_none() || has_id(topic))
 }
 
 fn refused(topics: &[MetadataRequestTopic]) -> MetadataResponse {

@@ -10,7 +10,7 @@
 //!   names that stand twice, and leaves out topics without partitions). A null member id, which the schema forbids and
 //!   @platformatic/kafka sends, counts as empty (Kafka closes the connection). The retention time of versions 2-4 is
 //!   ignored: an offset store that forgets is a rewind. A topic that is not there is made, unless its name or partition
-//!   cannot be (3).
+//!   cannot be (3). A commit of which every partition is refused makes no group (Kafka: metadata too long does).
 
 use std::sync::Arc;
 

@@ -4,7 +4,8 @@
 //! * A partition that is not there gets 3; one that is gets 0 though nothing was committed on it. Then the group: an empty
 //!   id 24, one that is not there 69; these hide all that was found out about partitions. A partition of a topic that a member
 //!   subscribes to gets 86, any of a group whose members are no consumers 68.
-//! * Deviation: answers echo what was asked in the order asked (Kafka puts partitions that are not there first).
+//! * Deviation: answers echo what was asked in the order asked (Kafka puts partitions that are not there first, and leaves
+//!   out topics without partitions).
 
 use std::sync::Arc;
 

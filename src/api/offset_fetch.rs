@@ -7,6 +7,7 @@
 //! * require-stable changes nothing: there are no pending transactional offsets, and nothing is shown before it is
 //!   durable.
 //! * Failures: version 1 has no top-level code, so each partition carries it; 2-7 top-level; 8+ per group.
+//! * All that a group has comes sorted, where Kafka's order is a hash map's.
 //! * Deviation: an answer that would exceed `server.max_response_bytes` is refused with 42 INVALID_REQUEST.
 
 use kafka_protocol::messages::offset_fetch_request::{

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::story;
 use crate::embed::OffsetStore;
 use crate::model::group::{
     self, Answer, BadSnapshot, Description, Event, Group, Input, JoinRequest, MemberClaim, Output, Settings,
@@ -280,7 +281,7 @@ impl Memberships {
                     if matches!(event, Event::Emptied { .. }) {
                         inner.empty_since_ms = wall_ms;
                     }
-                    tell(cell, &event);
+                    story::tell(cell.name.as_str(), &event);
                 }
             }
         }
@@ -416,38 +417,4 @@ fn bad(name: &GroupName, error: BadSnapshot) -> StoreError {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// One line per turn of a group's life; what each member does is for those who look closer.
-fn tell(cell: &Cell, event: &Event) {
-    let group: String = cell.name.as_str().chars().take(256).collect();
-    match event {
-        Event::RebalanceStarted { generation, why, member, said } => {
-            let said: String = said.as_deref().unwrap_or("").chars().take(256).collect();
-            tracing::info!(group, generation, member = member.as_deref(), said, "rebalance: {why}");
-        }
-        Event::GenerationBegun { generation, members, protocol, leader } => {
-            tracing::info!(
-                group,
-                generation,
-                members,
-                protocol = &**protocol,
-                leader = &**leader,
-                "all have joined"
-            );
-        }
-        Event::Stabilized { generation, unassigned } => {
-            tracing::info!(group, generation, unassigned, "the group is stable");
-        }
-        Event::MemberGone { member, instance, why } => {
-            tracing::info!(
-                group,
-                member = &**member,
-                instance = instance.as_deref(),
-                "a member is gone: {why}"
-            );
-        }
-        Event::Emptied { generation } => tracing::info!(group, generation, "the group has no members"),
-        other => tracing::debug!(group, ?other, "group"),
-    }
 }

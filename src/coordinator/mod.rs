@@ -8,6 +8,7 @@ pub mod quota;
 mod seeing;
 mod seen;
 pub mod space;
+mod story;
 
 use std::sync::Arc;
 

@@ -73,6 +73,13 @@ fn what_cannot_wait_is_answered_at_once() {
     assert_eq!(codes(client.call(11, &impatient)), [0]);
     let negative = fetch(minute, &[("orders", 0, 1)]).with_max_wait_ms(-5);
     assert_eq!(codes(client.call(4, &negative)), [0]);
+    // Who leaves a session, or begins one, may name another.
+    for (id, epoch) in [(7, -1), (7, 0), (0, 0)] {
+        let request =
+            fetch(Duration::ZERO, &[("orders", 0, 1)]).with_session_id(id).with_session_epoch(epoch);
+        let answer = client.call(12, &request);
+        assert_eq!((answer.error_code, answer.session_id, answer.responses.len()), (0, 0, 1));
+    }
     let session = fetch(minute, &[("orders", 0, 1)]).with_session_id(7).with_session_epoch(1);
     let answer = client.call(12, &session);
     assert_eq!((answer.error_code, answer.responses.len()), (FETCH_SESSION_ID_NOT_FOUND, 0));

@@ -21,6 +21,7 @@ mod describe_configs;
 mod describe_groups;
 mod describe_topic_partitions;
 mod durability;
+mod expectations;
 mod expiry;
 mod failure;
 mod fetch;

@@ -174,6 +174,22 @@ fn topics_can_be_asked_for_by_id() {
     }
 }
 
+/// Kafka looks at the ids alone as soon as there is one.
+#[test]
+fn names_beside_ids_count_for_nothing() {
+    let mut world = World::new();
+    let made = world.client().call(13, &topics(&["orders", "bills"]));
+    let id = made.topics[0].topic_id;
+    for version in METADATA_VERSIONS.skip(ASKED_BY_ID as usize) {
+        let by_id = |name: &str| named(name).with_topic_id(id);
+        let asked = vec![named("bills"), by_id("bills"), named("not-there"), by_id("orders")];
+        let response = world.client().call(version, &MetadataRequest::default().with_topics(Some(asked)));
+        assert_eq!((names(&response), codes(&response)), (vec!["orders".into()], vec![NONE]));
+    }
+    let all: BTreeSet<String> = names(&world.client().call(13, &all(13))).into_iter().collect();
+    assert_eq!(all, ["bills", "orders"].map(str::to_owned).into(), "nothing came into being");
+}
+
 #[test]
 fn an_id_that_nobody_has_is_unknown() {
     let mut world = World::new();

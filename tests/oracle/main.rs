@@ -1,0 +1,234 @@
+//! Compatibility measured: the same requests are said to a real Apache Kafka and to offsetd, and the answers compared
+//! field by field. README.md says how to run it, read it and extend it.
+
+#![allow(unreachable_pub, reason = "a test binary exports nothing")]
+
+mod codec;
+mod compare;
+mod deviations;
+mod golden;
+mod guarded;
+mod kafka;
+mod leash;
+mod link;
+mod offsetd;
+mod oracle;
+mod random;
+mod schema;
+mod shrink;
+mod step;
+mod table;
+mod text;
+mod value;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use std::{env, fs};
+
+use deviations::Deviations;
+use guarded::Guarded;
+use kafka::Kafka;
+use offsetd::Offsetd;
+use oracle::{Failure, Oracle};
+use schema::Api;
+use step::Sequence;
+
+/// The seed that every run has; it has another one beside it, which it prints.
+const FIXED_SEED: u64 = 4;
+/// Random sequences from each seed, with the guard off; half of them with it on.
+const SEQUENCES: usize = 3_000;
+/// How often a failing sequence is said again to make it smaller.
+const SHRINKING: usize = 600;
+/// So many failures tell enough.
+const MAX_FAILURES: usize = 5;
+
+#[test]
+fn offsetd_answers_as_kafka_does() {
+    let lib = match kafka::installed() {
+        Ok(lib) => lib,
+        Err(why) => {
+            let how = "tests/oracle/setup.sh gets it (it needs Java 17 or newer and Maven)";
+            assert!(env::var_os("OFFSETD_REQUIRE_ORACLE").is_none(), "{why}: {how}");
+            println!("SKIPPED the oracle: {why}; {how}");
+            return;
+        }
+    };
+    let began = Instant::now();
+    let kafka = Kafka::start(&lib);
+    oracle::prepare(kafka.address);
+    println!("Kafka is ready after {:.1} s", began.elapsed().as_secs_f64());
+    let runs = Runs::from_environment();
+    let mut reports = Vec::new();
+    for guard in ["off", "reject"] {
+        let offsetd = Offsetd::start(guard);
+        let guarded = (guard == "reject").then(Guarded::default);
+        let oracle = Oracle::new(kafka.address, offsetd.address, guarded, Deviations::new(table::TABLE));
+        let mut pass = Pass { guard, oracle, reports: Vec::new() };
+        pass.run(&runs);
+        reports.append(&mut pass.reports);
+        assert!(!offsetd.log().contains("panicked"), "offsetd panicked:\n{}", offsetd.log());
+    }
+    println!("{:.1} s in all", began.elapsed().as_secs_f64());
+    assert!(reports.is_empty(), "\n{}\n{} failures", reports.join("\n\n"), reports.len());
+}
+
+/// What is to be run.
+struct Runs {
+    /// OFFSETD_ORACLE_SCRIPT: this script alone.
+    script: Option<PathBuf>,
+    /// OFFSETD_ORACLE_SEED: this one in place of a fresh one.
+    seeds: [u64; 2],
+    /// OFFSETD_ORACLE_SEQUENCES: so many from each seed.
+    sequences: usize,
+    /// OFFSETD_ORACLE_RECORD: a directory for frames of Kafka's.
+    record: Option<PathBuf>,
+}
+
+impl Runs {
+    fn from_environment() -> Self {
+        let number =
+            |name| env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")));
+        let fresh = || u64::from(rand::random::<u32>());
+        Self {
+            script: env::var_os("OFFSETD_ORACLE_SCRIPT").map(PathBuf::from),
+            seeds: [FIXED_SEED, number("OFFSETD_ORACLE_SEED").unwrap_or_else(fresh)],
+            sequences: number("OFFSETD_ORACLE_SEQUENCES").map_or(SEQUENCES, |count| count as usize),
+            record: env::var_os("OFFSETD_ORACLE_RECORD").map(PathBuf::from),
+        }
+    }
+}
+
+/// All sequences against an offsetd with one guard mode.
+struct Pass {
+    guard: &'static str,
+    oracle: Oracle,
+    reports: Vec<String>,
+}
+
+impl Pass {
+    fn run(&mut self, runs: &Runs) {
+        let began = Instant::now();
+        if let Some(script) = &runs.script {
+            let text =
+                fs::read_to_string(script).unwrap_or_else(|error| panic!("{}: {error}", script.display()));
+            step::read(&script.display().to_string(), &text).iter().for_each(|sequence| self.say(sequence));
+            return self.summarize("the script", began);
+        }
+        if let Some(dir) = runs.record.as_ref().filter(|_| self.guard == "off") {
+            self.oracle.recorder = Some(golden::Recorder::new(dir));
+        }
+        scripts().iter().for_each(|sequence| self.say(sequence));
+        if let Some(recorder) = self.oracle.recorder.take() {
+            recorder.write();
+        }
+        match &self.oracle.guarded {
+            None => self.holds_the_table(),
+            Some(guarded) if guarded.refused == 0 => {
+                self.reports.push("the guard was never asked to refuse".to_owned());
+            }
+            Some(_) => {}
+        }
+        self.summarize("scripts", began);
+        let count = if self.guard == "off" { runs.sequences } else { runs.sequences / 2 };
+        let served = served();
+        for seed in runs.seeds {
+            let began = Instant::now();
+            for number in 0..count {
+                self.say(&random::sequence(seed, number, &served));
+            }
+            self.summarize(&format!("seed {seed}"), began);
+        }
+        if let Some(guarded) = &self.oracle.guarded {
+            println!(
+                "guard {}: {} commits of a partition were to be refused, and were",
+                self.guard, guarded.refused
+            );
+        }
+    }
+
+    fn say(&mut self, sequence: &Sequence) {
+        if self.reports.len() >= MAX_FAILURES {
+            return;
+        }
+        // Smaller it must become, but not something else.
+        let about = |sequence: &Sequence, failure: &Failure| {
+            let path = failure.differences[0].path.replace(|c: char| c.is_ascii_digit(), "");
+            (sequence.steps[failure.step].kind(), path)
+        };
+        let Some(first) = self.oracle.run(sequence).first().map(|failure| about(sequence, failure)) else {
+            return;
+        };
+        let small = shrink::shrink(sequence.clone(), SHRINKING, |smaller| {
+            self.oracle.run(smaller).iter().any(|failure| about(smaller, failure) == first)
+        });
+        let failures = self.oracle.run(&small);
+        let mut report = format!("guard {}: the servers differ in {:?}", self.guard, sequence.name);
+        for failure in &failures {
+            report +=
+                &format!("\n  step {}: {:.200}", failure.step + 1, small.steps[failure.step].to_string());
+            for difference in failure.differences.iter().take(10) {
+                report += &format!("\n    {difference}");
+            }
+        }
+        let name = format!("oracle-{}-{}.txt", self.guard, self.reports.len() + 1);
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let script = small.to_string();
+        fs::write(&path, &script).expect("write the script");
+        report += &format!("\nThe smallest script that shows it:\n{script}");
+        report += &format!("OFFSETD_ORACLE_SCRIPT={} cargo test --test oracle", path.display());
+        println!("{report}\n");
+        self.reports.push(report);
+    }
+
+    /// The scripts bring about every deviation of the table, and an answer of every version served.
+    fn holds_the_table(&mut self) {
+        let unseen = self.oracle.deviations.unseen();
+        if !unseen.is_empty() {
+            self.reports.push(format!(
+                "Deviations that no longer occur; take them off tests/oracle/table: {unseen:?}"
+            ));
+        }
+        let of_api = |api: &'static Api| api.versions().map(|version| (api.key, version));
+        let served: BTreeSet<_> = served().into_iter().flat_map(of_api).collect();
+        let missing: Vec<_> = served.difference(&self.oracle.compared).collect();
+        if !missing.is_empty() {
+            self.reports
+                .push(format!("Keys and versions that no script has answered by both servers: {missing:?}"));
+        }
+        println!("all {} deviations of the table occurred", self.oracle.deviations.seen());
+    }
+
+    fn summarize(&mut self, what: &str, began: Instant) {
+        let counts = std::mem::take(&mut self.oracle.counts);
+        println!(
+            "guard {}, {what}: {} sequences, {} requests, {} fields compared, {:.1} s",
+            self.guard,
+            counts.sequences,
+            counts.requests,
+            counts.comparisons,
+            began.elapsed().as_secs_f64()
+        );
+    }
+}
+
+/// The sequences of `scripts/`, by file name.
+fn scripts() -> Vec<Sequence> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/scripts");
+    let entries = fs::read_dir(dir).expect("list the scripts");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("list the scripts").path()).collect();
+    paths.sort();
+    let of_file = |path: PathBuf| {
+        step::read(&path.display().to_string(), &fs::read_to_string(&path).expect("read a script"))
+    };
+    paths.into_iter().flat_map(of_file).collect()
+}
+
+/// What offsetd serves, as `apis.txt` describes it.
+fn served() -> Vec<&'static Api> {
+    let described = |api: &::offsetd::api::Api| {
+        schema::by_key(api.key as i16)
+            .unwrap_or_else(|| panic!("tests/oracle/apis.txt does not describe {}", api.name))
+    };
+    ::offsetd::api::APIS.iter().map(described).collect()
+}

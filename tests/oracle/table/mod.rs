@@ -1,0 +1,213 @@
+//! The differences that stay: how offsetd with its guard `off` deviates from Kafka, and why.
+//!
+//! An unlisted difference fails the oracle, and so does an entry here that the scripts no longer bring about.
+//! Offsets and groups stand here, what is told of topics, and of records that are not there, in `streams.rs`.
+
+mod streams;
+
+use super::deviations::{Deviation, Is, Rule, When};
+
+/// All of them.
+pub const TABLE: &[&[Deviation]] = &[OFFSETS_AND_GROUPS, streams::TOPICS_AND_RECORDS];
+
+const ANY: std::ops::RangeInclusive<i16> = i16::MIN..=i16::MAX;
+const CODES: &str = "topics[].partitions[].error_code";
+/// Topics with such a name are there for nobody until a script commits to them.
+const STRAY: Is = Is::Begins("stray");
+
+const OFFSETS_AND_GROUPS: &[Deviation] = &[
+    // What is served, and to whom.
+    Deviation {
+        name: "other versions are served",
+        api: "ApiVersions",
+        versions: ANY,
+        when: &[],
+        rules: &[
+            Rule::Served("api_keys"),
+            Rule::Fields(&["supported_features", "finalized_features_epoch", "finalized_features"]),
+        ],
+        reason: "offsetd lists what it serves: APIs and versions that Kafka has too, never more. It has none of the \
+                 features that Kafka's own metadata is versioned by.",
+    },
+    Deviation {
+        name: "newer versions hang up",
+        api: "*",
+        versions: ANY,
+        when: &[When::Newer],
+        rules: &[Rule::OffsetdHangsUp],
+        reason: "offsetd serves what its codec can read, and clients ask ApiVersions first.",
+    },
+    Deviation {
+        name: "ApiVersions 5 is not known",
+        api: "ApiVersions",
+        versions: 5..=5,
+        when: &[],
+        rules: &[Rule::KafkaKnowsMore],
+        reason: "It is answered 35, as any version that is not known (KIP-511); Kafka 4.4 reads its body.",
+    },
+    Deviation {
+        name: "bytes that are not UTF-8 hang up",
+        api: "FindCoordinator",
+        versions: 0..=0,
+        when: &[When::Body(&[0, 2, 0xff, 0xfe])],
+        rules: &[Rule::OffsetdHangsUp],
+        reason: "Kafka puts U+FFFD in their place: two different group ids must not become one.",
+    },
+    Deviation {
+        name: "a length below -1 hangs up",
+        api: "OffsetFetch",
+        versions: 2..=2,
+        when: &[When::Body(&[0, 1, b'g', 0xff, 0xff, 0xff, 0xfe])],
+        rules: &[Rule::OffsetdHangsUp],
+        reason: "Kafka takes any negative length for null; no client sends one.",
+    },
+    // OffsetCommit.
+    Deviation {
+        name: "a commit's answer has the order asked",
+        api: "OffsetCommit",
+        versions: ANY,
+        when: &[When::Kafka(CODES, Is::Int(3))],
+        rules: &[Rule::Merged("topics")],
+        reason: "Once a partition is not there, Kafka puts those first and entries of the same name together. Some \
+                 clients (franz-go) want as many entries as they have asked for.",
+    },
+    Deviation {
+        name: "a topic without partitions is answered",
+        api: "OffsetCommit",
+        versions: ANY,
+        when: &[When::Request("topics[].partitions", Is::Empty)],
+        rules: &[
+            Rule::Merged("topics"),
+            Rule::OnlyKafka("topics", "partitions", Is::Empty),
+            Rule::OnlyOffsetd("topics", "partitions", Is::Empty),
+        ],
+        reason: "Kafka leaves it out, unless the topic is not there. offsetd answers what was asked.",
+    },
+    Deviation {
+        name: "a null member id counts as empty",
+        api: "OffsetCommit",
+        versions: ANY,
+        when: &[When::Request("member_id", Is::Null)],
+        rules: &[Rule::KafkaHangsUp],
+        reason: "@platformatic/kafka sends it although the schema forbids it.",
+    },
+    Deviation {
+        name: "a topic comes into being by a commit",
+        api: "OffsetCommit",
+        versions: ANY,
+        when: &[When::Request("topics[].name", STRAY)],
+        rules: &[Rule::Merged("topics"), Rule::Values(CODES, Is::Int(3), Is::Int(0))],
+        reason: "offsetd keeps no records, so nobody creates topics before committing to them.",
+    },
+    Deviation {
+        name: "a generation for a topic that is not there",
+        api: "OffsetCommit",
+        versions: ANY,
+        when: &[
+            When::Request("topics[].name", STRAY),
+            When::Request("generation_id_or_member_epoch", Is::NotInt(-1)),
+        ],
+        rules: &[Rule::Values(CODES, Is::Int(3), Is::Int(22)), Rule::Values(CODES, Is::Int(3), Is::Int(69))],
+        reason: "As above: the topic could be made, so it is the generation that is refused.",
+    },
+    Deviation {
+        name: "what was committed to such a topic is fetched",
+        api: "OffsetFetch",
+        versions: ANY,
+        when: &[],
+        rules: &[
+            Rule::OnlyKafka("topics", "name", STRAY),
+            Rule::OnlyOffsetd("topics", "name", STRAY),
+            Rule::OnlyKafka("groups[].topics", "name", STRAY),
+            Rule::OnlyOffsetd("groups[].topics", "name", STRAY),
+        ],
+        reason: "As above.",
+    },
+    Deviation {
+        name: "metadata too long makes no group",
+        api: "*",
+        versions: ANY,
+        when: &[When::Request("group_id", Is::Text("only-too-long"))],
+        rules: &[Rule::Anything("error_code"), Rule::Anything("topics")],
+        reason: "Kafka makes a group as soon as a simple consumer commits to it, though every partition is refused. It \
+                 is not listed, but counts when its offsets are deleted or a generation is judged.",
+    },
+    Deviation {
+        name: "metadata too long makes no group to delete",
+        api: "DeleteGroups",
+        versions: ANY,
+        when: &[When::Request("groups_names[]", Is::Text("only-too-long"))],
+        rules: &[Rule::Values("results[].error_code", Is::Int(0), Is::Int(69))],
+        reason: "As above.",
+    },
+    // OffsetFetch and the lists: orders that Kafka leaves to a hash map.
+    Deviation {
+        name: "all offsets of a group are sorted",
+        api: "OffsetFetch",
+        versions: 2..=7,
+        when: &[When::Request("topics", Is::Null)],
+        rules: &[Rule::Unordered("topics[].partitions"), Rule::Unordered("topics")],
+        reason: "Kafka's order is a hash map's, which no client can rely on.",
+    },
+    Deviation {
+        name: "all offsets of groups are sorted",
+        api: "OffsetFetch",
+        versions: 8..=9,
+        when: &[When::Request("groups[].topics", Is::Null)],
+        rules: &[Rule::Unordered("groups[].topics[].partitions"), Rule::Unordered("groups[].topics")],
+        reason: "Kafka's order is a hash map's, which no client can rely on.",
+    },
+    Deviation {
+        name: "groups are listed in order",
+        api: "ListGroups",
+        versions: ANY,
+        when: &[],
+        rules: &[Rule::Unordered("groups")],
+        reason: "Kafka's order is a hash map's, which no client can rely on.",
+    },
+    Deviation {
+        name: "deleted groups are answered in the order asked",
+        api: "DeleteGroups",
+        versions: ANY,
+        when: &[],
+        rules: &[Rule::Unordered("results")],
+        reason: "Kafka's order is a hash map's, which no client can rely on.",
+    },
+    Deviation {
+        name: "deleted offsets are answered in the order asked",
+        api: "OffsetDelete",
+        versions: ANY,
+        when: &[When::Kafka(CODES, Is::Int(3))],
+        rules: &[Rule::Merged("topics")],
+        reason: "Kafka puts partitions that are not there first, and entries of the same name together.",
+    },
+    Deviation {
+        name: "a topic of which no offset is deleted is answered",
+        api: "OffsetDelete",
+        versions: ANY,
+        when: &[When::Request("topics[].partitions", Is::Empty)],
+        rules: &[
+            Rule::Merged("topics"),
+            Rule::OnlyKafka("topics", "partitions", Is::Empty),
+            Rule::OnlyOffsetd("topics", "partitions", Is::Empty),
+        ],
+        reason: "Kafka leaves it out, unless the topic is not there. offsetd answers what was asked.",
+    },
+    // Texts.
+    Deviation {
+        name: "a key type that is not coordinated has a text of its own",
+        api: "FindCoordinator",
+        versions: 1..=6,
+        when: &[When::Request("key_type", Is::NotInt(0))],
+        rules: &[Rule::Anything("error_message"), Rule::Anything("coordinators[].error_message")],
+        reason: "It says what is coordinated here, where Kafka blames the client library or says nothing.",
+    },
+    Deviation {
+        name: "an endpoint of another type has a text of its own",
+        api: "DescribeCluster",
+        versions: 1..=2,
+        when: &[When::Request("endpoint_type", Is::NotInt(1))],
+        rules: &[Rule::Anything("error_message")],
+        reason: "The same in fewer words.",
+    },
+];
