@@ -149,6 +149,8 @@ pub struct TenantConfig {
 pub struct StreamsConfig {
     /// `open`: a stream comes into being by being named. `declared`: only created streams exist, else code 3.
     pub catalogue: Catalogue,
+    /// Where a stream ends as far as ListOffsets tells, since no records are kept here: `zero`, or `furthest`.
+    pub unknown_end: UnknownEnd,
     /// Partitions of a stream that comes into being by being named.
     pub default_partitions: i32,
     /// Partitions a stream may have; commits beyond get code 3.
@@ -175,6 +177,18 @@ pub enum Catalogue {
     Open,
     /// Those that were created.
     Declared,
+}
+
+/// What ListOffsets answers for the end of a stream whose end is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownEnd {
+    /// 0: true of an empty log, and no group's position is taken for the end.
+    #[default]
+    Zero,
+    /// The furthest position of any group: for tools that reckon lag or clamp to the end (`kafka-consumer-groups
+    /// --reset-offsets`). Unsafe for consumers: a new group with `auto.offset.reset=latest` begins at another's position.
+    Furthest,
 }
 
 /// Groups with members (Kafka: `group.*`).
@@ -316,6 +330,7 @@ impl Default for StreamsConfig {
     fn default() -> Self {
         Self {
             catalogue: Catalogue::Open,
+            unknown_end: UnknownEnd::Zero,
             default_partitions: 1,
             max_partitions: 10_000,
             max_partitions_per_tenant: 200_000,

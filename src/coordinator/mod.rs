@@ -306,6 +306,16 @@ impl Coordinator {
         Ok(self.checked(self.offsets.store().group(tenant, group))?.unwrap_or_default())
     }
 
+    /// The highest committed offset of any group on each of some partitions; 0 where there is none.
+    pub fn furthest(
+        &self,
+        tenant: TenantId,
+        stream: &str,
+        partitions: &[Partition],
+    ) -> Result<Vec<i64>, StoreError> {
+        self.checked(self.offsets.store().furthest(tenant, stream, partitions))
+    }
+
     /// All streams of a tenant.
     pub fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError> {
         self.checked(self.offsets.store().streams(tenant))

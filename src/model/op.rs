@@ -179,6 +179,17 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Whether it takes something away, and does not only add.
+    pub fn takes_away(&self) -> bool {
+        use Op::{DeleteGroup, DeleteOffsets, DeleteStream, Expire, Reap};
+        matches!(
+            self,
+            DeleteGroup { .. } | DeleteOffsets { .. } | DeleteStream { .. } | Expire { .. } | Reap { .. }
+        )
+    }
+}
+
 /// How a commit was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {

@@ -191,6 +191,15 @@ pub trait Store: Send + Sync + 'static {
         partition: Partition,
     ) -> Result<Option<(GroupName, Committed)>, StoreError>;
 
+    /// The highest committed offset of any group on each of some partitions; 0 where there is none. Costs a look at every
+    /// group of the tenant.
+    fn furthest(
+        &self,
+        tenant: TenantId,
+        stream: &str,
+        partitions: &[Partition],
+    ) -> Result<Vec<i64>, StoreError>;
+
     /// Positions last committed before a time, of groups sorted after `after`: a page of them, of whole groups.
     fn stale(
         &self,

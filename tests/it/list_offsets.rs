@@ -115,3 +115,27 @@ fn special_timestamps_are_known_from_their_version_on() {
         assert_eq!((code, found), (NONE, -1), "no record is that young");
     }
 }
+
+/// For tools that clamp to the end; a consumer's own business otherwise.
+#[test]
+fn the_end_may_be_the_furthest_position_if_the_operator_says_so() {
+    let mut world = World::configured("streams.unknown_end = \"furthest\"");
+    world.commit("slow", ("orders", 0), 7).ok();
+    world.commit("fast", ("orders", 0), 100).ok();
+    world.commit("fast", ("orders", 2), 5).ok();
+    let ends = |world: &mut World, timestamp| -> Vec<i64> {
+        let asked = (0..3).map(|index| {
+            ListOffsetsPartition::default().with_partition_index(index).with_timestamp(timestamp)
+        });
+        let topic = ListOffsetsTopic::default()
+            .with_name(TopicName(StrBytes::from_static_str("orders")))
+            .with_partitions(asked.collect());
+        let request = ListOffsetsRequest::default().with_topics(vec![topic]);
+        let answer = world.client().call(7, &request);
+        answer.topics[0].partitions.iter().map(|partition| partition.offset).collect()
+    };
+    assert_eq!(ends(&mut world, -1), [100, 0, 5]);
+    assert_eq!(ends(&mut world, -2), [0, 0, 0]);
+    world.kill_and_restart();
+    assert_eq!(ends(&mut world, -1), [100, 0, 5]);
+}

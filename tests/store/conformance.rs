@@ -105,6 +105,7 @@ forward! {
     floor(tenant: TenantId, group: &str, stream: &str, partition: i32) -> Option<i64>;
     memberships() -> Vec<(TenantId, GroupName, Arc<offsetd::model::group::Snapshot>)>;
     slowest(tenant: TenantId, stream: &str, partition: i32) -> Slowest;
+    furthest(tenant: TenantId, stream: &str, partitions: &[i32]) -> Vec<i64>;
     stale(tenant: TenantId, before_ms: i64, after: Option<&GroupName>) -> StalePage;
     streams(tenant: TenantId) -> Vec<StreamInfo>;
     stream(tenant: TenantId, stream: &str) -> Option<StreamInfo>;

@@ -363,6 +363,8 @@ fn the_slowest_group_is_found<H: Home>(mut home: H) {
     assert_eq!(slowest(), Some(("also".to_owned(), 7)));
     verdicts(&store, commit(t, "also", vec![item("s", 0, 200)]));
     assert_eq!(slowest(), Some(("slow".to_owned(), 7)));
+    assert_eq!(store.furthest(t, "s", &[1, 0, 9]).expect("it reads"), [1, 200, 0]);
+    assert_eq!(store.furthest(t, "nowhere", &[0]).expect("it reads"), [0]);
 }
 
 fn history_says_who<H: Home>(mut home: H) {

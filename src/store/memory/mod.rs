@@ -153,6 +153,22 @@ impl Store for MemoryStore {
         Ok(slowest)
     }
 
+    fn furthest(
+        &self,
+        tenant: TenantId,
+        stream: &str,
+        partitions: &[Partition],
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut ends = vec![0; partitions.len()];
+        for group in self.groups(tenant)? {
+            let found = self.fetch(tenant, group.as_str(), &[Wanted { stream, partitions }])?;
+            for (end, committed) in ends.iter_mut().zip(found) {
+                *end = committed.map_or(*end, |c| c.offset.max(*end));
+            }
+        }
+        Ok(ends)
+    }
+
     fn stale(
         &self,
         tenant: TenantId,

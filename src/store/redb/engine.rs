@@ -142,7 +142,7 @@ impl RedbStore {
         while let Some(first) = rest.first() {
             // What takes away is decided alone, against a table that has all that was ahead of it.
             let run =
-                if takes_away(first) { 1 } else { rest.iter().take_while(|op| !takes_away(op)).count() };
+                if first.takes_away() { 1 } else { rest.iter().take_while(|op| !op.takes_away()).count() };
             let (ops, after) = rest.split_at(run);
             outcomes.extend(self.run(writer, ops, now_ms)?);
             rest = after;
@@ -271,14 +271,6 @@ fn spawn_folder(shared: Arc<Shared>) -> std::io::Result<Folder> {
     Ok(Folder { work, thread })
 }
 
-fn takes_away(op: &Op) -> bool {
-    use Op::{DeleteGroup, DeleteOffsets, DeleteStream, Expire, Reap};
-    matches!(
-        op,
-        DeleteGroup { .. } | DeleteOffsets { .. } | DeleteStream { .. } | Expire { .. } | Reap { .. }
-    )
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -356,6 +348,15 @@ impl Store for RedbStore {
         partition: Partition,
     ) -> Result<Option<(GroupName, Committed)>, StoreError> {
         Ok(self.shared.table()?.slowest(tenant, stream, partition))
+    }
+
+    fn furthest(
+        &self,
+        tenant: TenantId,
+        stream: &str,
+        partitions: &[Partition],
+    ) -> Result<Vec<i64>, StoreError> {
+        Ok(self.shared.table()?.furthest(tenant, stream, partitions))
     }
 
     fn stale(

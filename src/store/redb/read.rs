@@ -106,6 +106,20 @@ impl Table {
         Some((slowest.0.clone(), slowest.1.clone()))
     }
 
+    pub(super) fn furthest(&self, tenant: TenantId, stream: &str, partitions: &[Partition]) -> Vec<i64> {
+        let mut ends = vec![0; partitions.len()];
+        let Some(stream) = self.stream_no(tenant, stream) else { return ends };
+        let groups = self.tenants.get(&tenant).into_iter().flat_map(|t| t.groups.values());
+        for group in groups.filter_map(|no| self.groups.get(no)) {
+            for (end, partition) in ends.iter_mut().zip(partitions) {
+                if let Some(position) = group.positions.get(&(stream, *partition)) {
+                    *end = position.committed.offset.max(*end);
+                }
+            }
+        }
+        ends
+    }
+
     pub(super) fn stream_infos(&self, tenant: TenantId) -> Vec<StreamInfo> {
         let numbers = self.tenants.get(&tenant).into_iter().flat_map(|t| t.streams.values());
         numbers.filter_map(|no| self.streams.get(no)).map(Stream::info).collect()
