@@ -5,7 +5,7 @@
 //! * The protocol and the members' metadata are told of a stable group; a group of simple consumers is Empty, without either. One
 //!   that is not there is Dead, with code 0 below
 //!   version 6. Authorized operations, when asked for, are all there are, as from a Kafka without an authorizer.
-//! * No deviations; groups are answered in the order asked, where Kafka orders by coordinator partition.
+//! * Deviation: what does not fit into the largest answer gets 42. Groups are answered in the order asked, where Kafka orders by coordinator partition.
 
 use bytes::Bytes;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
@@ -22,6 +22,8 @@ pub(super) const VERSIONS: (i16, i16) = (0, 6);
 
 pub(super) const SHAPE: Shape = &[since(0, Kind::Strings), since(3, Kind::Fixed(1))];
 
+const TOO_LARGE: StrBytes =
+    StrBytes::from_static_str("the answer would be too large; ask for fewer groups at a time");
 const DEAD: StrBytes = StrBytes::from_static_str("Dead");
 
 /// Bits of `AclOperation` that apply to a group: read, delete, describe, and configs.
@@ -33,20 +35,31 @@ pub(super) async fn handle(
     room: &Room,
     peer: &Peer,
 ) -> Result<(DescribeGroupsResponse, Option<OwnedSemaphorePermit>), Unanswerable> {
-    let asked = request.groups.into_iter();
-    let found: Vec<_> = asked.map(|id| (room.coordinator.describe_group(peer.tenant, &id), id)).collect();
-    let bytes = found.iter().map(|(group, id)| 2 * id.len() + 256 + group.as_ref().map_or(0, bytes_of)).sum();
+    let mut left = room.max_response_bytes;
+    let mut found = Vec::with_capacity(request.groups.len());
+    for id in request.groups {
+        let group = room.coordinator.describe_group(peer.tenant, &id);
+        let bytes = 2 * id.len() + 256 + group.as_ref().map_or(0, bytes_of);
+        // The same group may be asked for a thousand times, and each may be large.
+        let fits = left.checked_sub(bytes);
+        left = fits.unwrap_or(left);
+        found.push((fits.map(|_| group), id));
+    }
+    let bytes = room.max_response_bytes - left;
     let memory = peer.reserve(bytes, room).await?;
-    let group = |(group, id): (Result<Option<Description>, _>, GroupId)| {
+    let group = |(group, id): (Option<Result<Option<Description>, _>>, GroupId)| {
         let not_found = || StrBytes::from_string(format!("Group {} not found.", id.as_str()));
         let answer = match group {
-            Ok(Some(group)) => described(group),
-            Ok(None) if version >= 6 => DescribedGroup::default()
+            None => DescribedGroup::default()
+                .with_error_code(codes::INVALID_REQUEST)
+                .with_error_message((version >= 6).then_some(TOO_LARGE)),
+            Some(Ok(Some(group))) => described(group),
+            Some(Ok(None)) if version >= 6 => DescribedGroup::default()
                 .with_group_state(DEAD)
                 .with_error_code(codes::GROUP_ID_NOT_FOUND)
                 .with_error_message(Some(not_found())),
-            Ok(None) => DescribedGroup::default().with_group_state(DEAD),
-            Err(_) => DescribedGroup::default().with_error_code(codes::STORE_UNAVAILABLE),
+            Some(Ok(None)) => DescribedGroup::default().with_group_state(DEAD),
+            Some(Err(_)) => DescribedGroup::default().with_error_code(codes::STORE_UNAVAILABLE),
         };
         let asked = request.include_authorized_operations && answer.error_code == codes::NONE;
         let answer = if asked { answer.with_authorized_operations(GROUP_OPERATIONS) } else { answer };

@@ -75,7 +75,8 @@ pub(super) async fn handle(
         can_skip_assignment: version >= 9,
     };
     let waiting = coordinator.members.join(peer.tenant, &name, asked, coordinator.now_ms());
-    let member_id = request.member_id.clone();
+    // Not a slice of the whole request, which would be kept with it.
+    let member_id = text(&request.member_id);
     members::reply(waiting, origin, move |answer| match answer {
         Ok(Answer::Join(answer)) => joined(answer, version),
         Ok(other) => unreachable!("a join is answered by {other:?}"),

@@ -205,8 +205,11 @@ pub struct GroupsConfig {
     pub max_members: usize,
     /// Bytes of protocols and metadata of one member.
     pub max_member_bytes: usize,
-    /// Bytes that a group's members may hold, assignments included.
+    /// Bytes that a group's members may hold, assignments included. A group is written whole: well below
+    /// `store.min_free_bytes`.
     pub max_group_bytes: usize,
+    /// Bytes that the members of all groups of a tenant may hold.
+    pub max_tenant_bytes: usize,
 }
 
 /// When committed offsets are forgotten (Kafka: `offsets.retention.minutes`, KIP-211). An offset store that forgets is
@@ -352,6 +355,7 @@ impl Default for GroupsConfig {
             max_members: settings.max_members,
             max_member_bytes: settings.max_member_bytes,
             max_group_bytes: settings.max_group_bytes,
+            max_tenant_bytes: 512 << 20,
         }
     }
 }

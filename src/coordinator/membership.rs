@@ -14,8 +14,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::story;
 use crate::embed::OffsetStore;
 use crate::model::group::{
-    self, Answer, BadSnapshot, Description, Event, Group, Input, JoinRequest, MemberClaim, Output, Settings,
-    Snapshot, State,
+    self, Answer, BadSnapshot, Description, Event, Group, Input, JoinAnswer, JoinRequest, MemberClaim,
+    Output, Settings, Snapshot, State,
 };
 use crate::model::names::{GroupName, TenantId};
 use crate::model::op::{Op, Outcome};
@@ -62,6 +62,9 @@ pub struct Memberships {
     heard: mpsc::UnboundedSender<Heard>,
     hears: Mutex<Option<mpsc::UnboundedReceiver<Heard>>>,
     next: AtomicU64,
+    /// Bytes that the members of each tenant's groups hold.
+    bytes: Mutex<HashMap<TenantId, usize>>,
+    max_tenant_bytes: usize,
     started: Instant,
 }
 
@@ -89,6 +92,13 @@ pub(super) struct Inner {
     scheduled: Option<u64>,
     /// Since when it has no members, in milliseconds since the Unix epoch, as far as is known.
     empty_since_ms: i64,
+    /// A snapshot is on its way to the journal: newer ones wait, and the last of them stands for all.
+    saving: bool,
+    next_snapshot: Option<(u64, Snapshot)>,
+    /// Bytes its members hold, as counted for the tenant.
+    bytes: usize,
+    /// A step was begun and not ended: what it left cannot be trusted.
+    stepping: bool,
     /// Not in the map any more: look again.
     gone: bool,
 }
@@ -101,7 +111,13 @@ impl Cell {
 
 impl Memberships {
     /// Those that the store has kept go on where they were; their members' sessions begin anew.
-    pub fn restore(offsets: OffsetStore, settings: Settings, now_ms: i64) -> Result<Arc<Self>, StoreError> {
+    /// `max_tenant_bytes`: what the members of all groups of a tenant may hold.
+    pub fn restore(
+        offsets: OffsetStore,
+        settings: Settings,
+        max_tenant_bytes: usize,
+        now_ms: i64,
+    ) -> Result<Arc<Self>, StoreError> {
         #[allow(
             clippy::disallowed_methods,
             reason = "one word per snapshot, each of which had a place in a bounded queue"
@@ -115,6 +131,8 @@ impl Memberships {
             heard,
             hears: Mutex::new(Some(hears)),
             next: AtomicU64::new(1),
+            bytes: Mutex::default(),
+            max_tenant_bytes,
             started: Instant::now(),
             offsets,
         });
@@ -135,8 +153,17 @@ impl Memberships {
     }
 
     fn cell(&self, tenant: TenantId, name: &GroupName, group: Group, now_ms: i64) -> Arc<Cell> {
-        let inner =
-            Inner { group, waiting: HashMap::new(), scheduled: None, empty_since_ms: now_ms, gone: false };
+        let inner = Inner {
+            group,
+            waiting: HashMap::new(),
+            scheduled: None,
+            empty_since_ms: now_ms,
+            saving: false,
+            next_snapshot: None,
+            bytes: 0,
+            stepping: false,
+            gone: false,
+        };
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let cell = Arc::new(Cell { id, tenant, name: name.clone(), inner: Mutex::new(inner) });
         let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
@@ -158,12 +185,25 @@ impl Memberships {
     ) -> Option<T> {
         let cell = self.find(tenant, name)?;
         let mut inner = cell.lock();
-        if inner.gone { None } else { Some(run(&mut inner, self.now_ms())) }
+        if inner.gone {
+            return None;
+        }
+        let ran = run(&mut inner, self.now_ms());
+        // A commit is a sign of life.
+        self.schedule(&cell, &mut inner);
+        Some(ran)
     }
 
     /// JoinGroup. `wall_ms`: milliseconds since the Unix epoch.
     pub fn join(&self, tenant: TenantId, name: &GroupName, request: JoinRequest, wall_ms: i64) -> Waiting {
         let (sender, receiver) = oneshot::channel();
+        let held = lock(&self.bytes).get(&tenant).copied().unwrap_or(0);
+        if held >= self.max_tenant_bytes {
+            let limit = self.max_tenant_bytes;
+            let result = Err(Refusal::GroupFull { what: "bytes", limit });
+            let _ = sender.send(Ok(Answer::Join(JoinAnswer { member_id: request.member_id, result })));
+            return Waiting(receiver);
+        }
         loop {
             let cell = match self.find(tenant, name.as_str()) {
                 Some(cell) => cell,
@@ -240,30 +280,53 @@ impl Memberships {
     }
 
     /// Deletes a group that may be deleted: `submit` is called with its cell locked, and whoever still waits is told that
-    /// it is gone. `None`: there is no cell.
+    /// it is gone.
     pub(super) fn delete<T>(
         &self,
         tenant: TenantId,
         name: &str,
-        submit: impl FnOnce() -> T,
-    ) -> Option<Result<T, Refusal>> {
-        let cell = self.find(tenant, name)?;
-        let mut inner = cell.lock();
-        if inner.gone {
-            return None;
+        mut submit: impl FnMut() -> T,
+    ) -> Result<T, Refusal> {
+        loop {
+            let cell = {
+                let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
+                match cells.get(&tenant).and_then(|groups| groups.get(name)) {
+                    Some(cell) => cell.clone(),
+                    // While the map is held nobody can come and be deleted by this.
+                    None => return Ok(submit()),
+                }
+            };
+            let mut inner = cell.lock();
+            if inner.gone {
+                continue;
+            }
+            inner.group.may_delete()?;
+            let submitted = submit();
+            self.end(&cell, &mut inner, &Lost::Refused(Refusal::CoordinatorGone));
+            return Ok(submitted);
         }
-        if let Err(refusal) = inner.group.may_delete() {
-            return Some(Err(refusal));
-        }
-        let submitted = submit();
-        self.end(&cell, &mut inner, &Lost::Refused(Refusal::CoordinatorGone));
-        Some(Ok(submitted))
     }
 
     fn step(&self, cell: &Arc<Cell>, inner: &mut Inner, input: Input, wall_ms: i64) {
+        if inner.stepping {
+            // Another step of it panicked. What is durable comes back with the next start; until then it is refused.
+            return self.end(cell, inner, &Lost::Refused(Refusal::CoordinatorGone));
+        }
         let mut out = Vec::new();
+        inner.stepping = true;
         inner.group.step(self.now_ms(), input, &mut out);
+        inner.stepping = false;
         self.settle(cell, inner, out, wall_ms);
+    }
+
+    /// Keeps the tenant's count of what its groups' members hold.
+    fn count(&self, tenant: TenantId, inner: &mut Inner, bytes: usize) {
+        let held = std::mem::replace(&mut inner.bytes, bytes);
+        if held != bytes {
+            let mut tenants = lock(&self.bytes);
+            let sum = tenants.entry(tenant).or_default();
+            *sum = (*sum + bytes).saturating_sub(held);
+        }
     }
 
     /// Does what the group wants done.
@@ -276,7 +339,13 @@ impl Memberships {
                         let _ = sender.send(Ok(answer));
                     }
                 }
-                Output::Persist { seq, snapshot } => self.persist(cell, seq, snapshot),
+                Output::Persist { seq, snapshot } if inner.saving => {
+                    inner.next_snapshot = Some((seq, snapshot));
+                }
+                Output::Persist { seq, snapshot } => {
+                    inner.saving = true;
+                    self.persist(cell, seq, snapshot);
+                }
                 Output::Event(event) => {
                     if matches!(event, Event::Emptied { .. }) {
                         inner.empty_since_ms = wall_ms;
@@ -288,6 +357,12 @@ impl Memberships {
         if inner.group.is_vacant() && inner.waiting.is_empty() {
             return self.end(cell, inner, &Lost::Refused(Refusal::UnknownGroup));
         }
+        let bytes = inner.group.bytes();
+        self.count(cell.tenant, inner, bytes);
+        self.schedule(cell, inner);
+    }
+
+    fn schedule(&self, cell: &Arc<Cell>, inner: &mut Inner) {
         let Some(due) = inner.group.next_deadline() else { return };
         if inner.scheduled.is_none_or(|scheduled| due < scheduled) {
             let mut timers = lock(&self.timers);
@@ -319,7 +394,9 @@ impl Memberships {
     /// Takes a group out, and tells all who wait.
     fn end(&self, cell: &Arc<Cell>, inner: &mut Inner, lost: &Lost) {
         inner.gone = true;
+        inner.next_snapshot = None;
         inner.group.close();
+        self.count(cell.tenant, inner, 0);
         for (_, sender) in inner.waiting.drain() {
             let _ = sender.send(Err(lost.clone()));
         }
@@ -357,7 +434,13 @@ impl Memberships {
             return;
         }
         match outcome {
-            Ok(Ok(())) => self.step(&cell, &mut inner, Input::Persisted { seq }, wall_ms),
+            Ok(Ok(())) => {
+                match inner.next_snapshot.take() {
+                    Some((seq, snapshot)) => self.persist(&cell, seq, snapshot),
+                    None => inner.saving = false,
+                }
+                self.step(&cell, &mut inner, Input::Persisted { seq }, wall_ms);
+            }
             Ok(Err(refusal)) => {
                 tracing::warn!(group = cell.name.as_str(), "a group could not be kept: {refusal}");
                 self.end(&cell, &mut inner, &Lost::Refused(refusal));
@@ -407,7 +490,8 @@ impl Memberships {
 impl Inner {
     /// No members, none on their way, and nobody waits.
     fn is_idle(&self) -> bool {
-        self.group.state() == State::Empty && self.group.bytes() == 0 && self.waiting.is_empty()
+        let is_quiet = self.waiting.is_empty() && !self.saving;
+        self.group.state() == State::Empty && self.group.bytes() == 0 && is_quiet
     }
 }
 

@@ -90,7 +90,12 @@ impl Coordinator {
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let members = Memberships::restore(offsets.clone(), config.group_settings(), clock.now_ms())?;
+        let members = Memberships::restore(
+            offsets.clone(),
+            config.group_settings(),
+            config.groups.max_tenant_bytes,
+            clock.now_ms(),
+        )?;
         Ok(Self {
             offsets,
             members,
@@ -157,7 +162,8 @@ impl Coordinator {
         let member = self.members.with(tenant, group.as_str(), |inner, now_ms| {
             inner.group.may_commit(now_ms, claim).map(|()| queue())
         });
-        member.unwrap_or_else(|| Ok(queue()))
+        // A group that is gone has no members.
+        member.unwrap_or_else(|| if claim.generation < 0 { Ok(queue()) } else { Err(Refusal::UnknownMember) })
     }
 
     /// A share of what may be under way. Never closed, so never an error; without it the work would only be less well bounded.
@@ -220,9 +226,8 @@ impl Coordinator {
             self.queue(op, permit.take())
         };
         let mut ticket = match self.members.delete(tenant, group.as_str(), &mut queue) {
-            Some(Ok(ticket)) => ticket,
-            Some(Err(refusal)) => return Ok(Err(refusal)),
-            None => queue(),
+            Ok(ticket) => ticket,
+            Err(refusal) => return Ok(Err(refusal)),
         };
         match ticket.answer().await? {
             Outcome::GroupDeleted(positions) => Ok(Ok(positions)),
@@ -283,6 +288,10 @@ impl Coordinator {
     pub async fn reap(&self) -> Result<(), Arc<StoreError>> {
         let actor = Arc::new(Actor::named("offsetd: retention"));
         for (tenant, group) in self.members.empty_groups() {
+            // Most have offsets: do not bother the journal with them.
+            if self.group_size(tenant, group.as_str())? > 0 {
+                continue;
+            }
             let op = Op::Reap { tenant, group: group.clone(), actor: actor.clone() };
             if let Outcome::Reaped(true) = self.submit(op, 1).await.answer().await? {
                 self.members.forget(tenant, group.as_str());

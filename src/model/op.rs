@@ -257,7 +257,7 @@ pub enum Outcome {
     Expired(u64),
     /// Kept, or which limit is in the way.
     MembershipSaved(Result<(), Refusal>),
-    /// Whether the group is gone by this.
+    /// Whether there is no such group now.
     Reaped(bool),
     /// What was noted before, `None` if nothing was.
     Baseline(Result<Option<u64>, Refusal>),

@@ -274,6 +274,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.unsent.push(asked);
             }
             Reply::Parked(parked) => {
+                // The request is taken in; what is held of it counts in its group.
+                drop(memory);
                 // What was asked for before has been answered: it could share no sync.
                 self.flush().await?;
                 let (answer, answer_memory) = self.park(parked).await?;

@@ -178,7 +178,7 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let members = self.coordinator.members.clone();
         let wall = clock.clone();
-        let members = tokio::spawn(members.run(move || wall.now_ms()));
+        let mut members = tokio::spawn(members.run(move || wall.now_ms()));
         let expiry = tokio::spawn(self.expiry.run(self.coordinator.clone(), clock));
         let probing = async {
             loop {
@@ -193,6 +193,12 @@ impl Server {
             _ = tasks.join_next() => {
                 listener_ended = true;
                 tracing::error!("a listener has ended by itself");
+                None
+            }
+            // They go on for ever; a panic in one is a bug that must not go unnoticed.
+            _ = &mut members => {
+                listener_ended = true;
+                tracing::error!("the task of groups has ended by itself");
                 None
             }
             error = failed.wait_for(Option::is_some) => error.ok().and_then(|error| error.clone()),

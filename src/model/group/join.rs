@@ -12,6 +12,9 @@ use super::timers::Key;
 use super::{Group, Settings};
 use crate::model::refusal::Refusal;
 
+/// Bytes of an id or a name, so that it fits a classic string with a UUID behind it.
+const MAX_NAME_BYTES: usize = i16::MAX as usize - 37;
+
 /// The refusal of a JoinGroup for a group that is not there, or `None` if it may bring one into being
 /// (Kafka: `GroupCoordinatorService.joinGroup`, `classicGroupJoinToClassicGroup`).
 pub fn refuse_unknown(settings: &Settings, request: &JoinRequest) -> Option<JoinAnswer> {
@@ -30,6 +33,17 @@ fn check(settings: &Settings, request: &JoinRequest) -> Result<(), Refusal> {
     if request.protocols.len() > settings.max_protocols {
         let (size, limit) = (request.protocols.len(), settings.max_protocols);
         return Err(Refusal::RequestTooLarge { what: "protocols", size, limit });
+    }
+    // A classic string holds so many bytes; a member id is a name, a dash and a UUID.
+    let names = request.protocols.iter().map(|p| p.name.len()).chain([request.protocol_type.len()]);
+    let ids = [request.instance_id.as_deref().unwrap_or(""), &request.client_id, &request.member_id];
+    let longest = ids.iter().map(|id| id.len()).chain(names).max().unwrap_or(0);
+    if longest > MAX_NAME_BYTES {
+        return Err(Refusal::RequestTooLarge {
+            what: "bytes of a name",
+            size: longest,
+            limit: MAX_NAME_BYTES,
+        });
     }
     let size = member::bytes_of(&request.protocols);
     if size > settings.max_member_bytes {

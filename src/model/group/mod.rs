@@ -124,7 +124,7 @@ impl Default for Settings {
             max_pending_members: 10_000,
             max_protocols: 100,
             max_member_bytes: 1024 * 1024,
-            max_group_bytes: 64 * 1024 * 1024,
+            max_group_bytes: 16 * 1024 * 1024,
             max_held_answers: 20_000,
         }
     }

@@ -101,9 +101,14 @@ fn a_group_is_reaped_only_if_it_has_nothing<H: Home>(mut home: H) {
     one(&store, save(t, "held", &snapshot(1, 0)));
     verdicts(&store, commit(t, "held", vec![item("s", 0, 1)]));
     let places = vec![(group("held"), stream("s"), 0)];
-    for (name, gone) in [("busy", false), ("bare", true), ("bare", false), ("held", false), ("none", false)] {
+    for (name, gone) in [("busy", false), ("bare", true), ("bare", true), ("held", false), ("none", true)] {
         assert_eq!(one(&store, reap(t, name)), Outcome::Reaped(gone), "{name}");
     }
+    // While there are members nothing expires.
+    one(&store, save(t, "held", &snapshot(2, 1)));
+    let expire = |places| Op::Expire { tenant: t, places, before_ms: 5_000, actor: actor("op") };
+    assert_eq!(one(&store, expire(places.clone())), Outcome::Expired(0));
+    one(&store, save(t, "held", &snapshot(1, 0)));
     // A floor is something, too.
     one(&store, Op::Expire { tenant: t, places, before_ms: 5_000, actor: actor("op") });
     assert_eq!(one(&store, reap(t, "held")), Outcome::Reaped(false));

@@ -71,7 +71,7 @@ impl State {
                     let what = EventKind::GroupDeleted { positions: 0 };
                     self.tell(*tenant, now_ms, actor, Some(group), None, what);
                 }
-                Outcome::Reaped(is_bare)
+                Outcome::Reaped(is_bare || !self.groups.contains_key(&(*tenant, group.clone())))
             }
             Op::CreateStream { tenant, stream, partitions, actor } => {
                 Outcome::Stream(self.create_stream((*tenant, stream), *partitions, actor, limits, now_ms))
@@ -95,6 +95,9 @@ impl State {
                 for (name, stream, partition) in places {
                     let Some(group) = self.groups.get_mut(&(*tenant, name.clone())) else { continue };
                     let place = (stream, partition);
+                    if group.has_members() {
+                        continue;
+                    }
                     let old = |p: &Position| p.committed.committed_at_ms < *before_ms;
                     if !group.positions.get(&place).is_some_and(old) {
                         continue;

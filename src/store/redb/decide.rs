@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::record::{GroupNo, Key, Record, StreamNo};
 use super::refusals::Refusals;
-use super::table::{NextNumbers, Table};
+use super::table::{Group, NextNumbers, Table};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{self, Judgement, Mode, Position, Regression};
@@ -256,7 +256,7 @@ impl<'a> Decider<'a> {
     }
 
     fn reap(&mut self, tenant: TenantId, group: &GroupName, actor: &Arc<Actor>) -> bool {
-        let Some(held) = self.table.group(tenant, group.as_str()) else { return false };
+        let Some(held) = self.table.group(tenant, group.as_str()) else { return true };
         let is_bare = held.positions.is_empty() && held.floors.is_empty() && held.baselines.is_empty();
         if !is_bare || held.has_members() {
             return false;
@@ -313,6 +313,10 @@ impl<'a> Decider<'a> {
         let mut who = None;
         let mut expired = 0;
         for key in keys {
+            // Of a group with members nothing expires (KIP-211), however old the word is that said so.
+            if self.table.groups.get(&key.0).is_some_and(Group::has_members) {
+                continue;
+            }
             let Some(position) = self.table.position(key) else { continue };
             let from = position.committed.offset;
             if position.committed.committed_at_ms < before_ms {
