@@ -1,9 +1,20 @@
 //! What members were told is so after a crash: generations, places, assignments, and what they had committed before.
 
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
 use kafka_protocol::messages::{JoinGroupRequest, OffsetCommitRequest, SyncGroupRequest};
+use offsetd::OffsetStore;
+use offsetd::clock::ManualClock;
+use offsetd::config::Config;
+use offsetd::coordinator::Coordinator;
+use offsetd::metrics::Metrics;
+use offsetd::model::group::{Answer, JoinRequest, Protocol};
+use offsetd::model::names::GroupName;
+use offsetd::model::op::Actor;
+use offsetd::model::refusal::Refusal;
+use offsetd::store::redb::{Options, RedbStore};
 
 use crate::support::members::{
     Member, QUICK, assign, description, heartbeat, join_of, join_together, joined_together, state,
@@ -210,4 +221,54 @@ fn a_commit_is_durable_before_the_next_generation_has_its_partition() {
         assert_eq!((two.heartbeat(), two.commit(ORDERS, 21)), (NONE, NONE));
         assert_eq!(one.commit(ORDERS, 22), ILLEGAL_GENERATION);
     }
+}
+
+/// A group that the store forgot while a member to be was on its way is forgotten here too, if nobody comes of it.
+#[test]
+fn a_group_reaped_under_a_member_to_be_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().must("make a directory");
+    let clock = Arc::new(ManualClock::at(1_800_000_000_000));
+    let engine = RedbStore::open(dir.path(), Options::default()).must("open a store");
+    let offsets = OffsetStore::on(engine, clock.clone(), None).must("start it");
+    let tenant = offsets.tenant("default").must("name a tenant");
+    let mut config = Config::default();
+    config.groups.min_session_timeout_ms = 50;
+    let coordinator = Coordinator::new(offsets.clone(), &config, Arc::new(Metrics::new()), clock)
+        .must("make a coordinator");
+    let name = GroupName::new("g").must("name a group");
+    let request = JoinRequest {
+        member_id: "".into(),
+        candidate: "m-1".into(),
+        instance_id: None,
+        client_id: "it".into(),
+        client_host: "/127.0.0.1".into(),
+        session_timeout_ms: 200,
+        rebalance_timeout_ms: 200,
+        protocol_type: "consumer".into(),
+        protocols: vec![Protocol { name: "range".into(), metadata: [][..].into() }],
+        reason: None,
+        requires_known_id: true,
+        can_skip_assignment: false,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().must("make a runtime");
+    runtime.block_on(async {
+        let running = tokio::spawn(coordinator.members.clone().run(|| 0));
+        let told = coordinator.members.join(tenant.id(), &name, request, 0).answer().await;
+        assert!(matches!(told, Ok(Answer::Join(told)) if told.result == Err(Refusal::MemberIdRequired)));
+        // What a look does that began before the member came.
+        let deleted = tenant.delete_group("g", &Actor::named("a")).must("delete a group");
+        assert_eq!(deleted, Some(0), "it was kept for the member to be");
+        coordinator.reap().await.must("look");
+        let state = || coordinator.members.state(tenant.id(), "g");
+        assert!(state().is_some(), "the member to be may still come");
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            coordinator.reap().await.must("look");
+            if state().is_none() {
+                break;
+            }
+        }
+        assert!(state().is_none(), "nobody came, and the group is still held");
+        running.abort();
+    });
 }
