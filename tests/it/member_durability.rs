@@ -233,8 +233,8 @@ fn a_group_reaped_under_a_member_to_be_leaves_nothing_behind() {
     let tenant = offsets.tenant("default").must("name a tenant");
     let mut config = Config::default();
     config.groups.min_session_timeout_ms = 50;
-    let coordinator = Coordinator::new(offsets.clone(), &config, Arc::new(Metrics::new()), clock)
-        .must("make a coordinator");
+    let coordinator =
+        Coordinator::new(offsets, &config, Arc::new(Metrics::new()), clock).must("make a coordinator");
     let name = GroupName::new("g").must("name a group");
     let request = JoinRequest {
         member_id: "".into(),
