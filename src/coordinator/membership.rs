@@ -476,14 +476,20 @@ impl Memberships {
         cells.iter().filter_map(is_empty).collect()
     }
 
-    /// The store has forgotten a group: so is it here, unless somebody has come meanwhile.
-    pub(super) fn forget(&self, tenant: TenantId, name: &str) {
+    /// Forgets a group that the store has nothing of, unless somebody has come meanwhile or is about to be kept.
+    pub(super) fn forget(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        is_kept: impl FnOnce() -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
         if let Some(cell) = self.find(tenant, name) {
             let mut inner = cell.lock();
-            if !inner.gone && inner.is_idle() {
+            if !inner.gone && inner.is_idle() && inner.group.is_saved() && !is_kept()? {
                 self.end(&cell, &mut inner, &Lost::Refused(Refusal::UnknownGroup));
             }
         }
+        Ok(())
     }
 }
 

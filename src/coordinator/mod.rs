@@ -293,9 +293,10 @@ impl Coordinator {
                 continue;
             }
             let op = Op::Reap { tenant, group: group.clone(), actor: actor.clone() };
-            if let Outcome::Reaped(true) = self.submit(op, 1).await.answer().await? {
-                self.members.forget(tenant, group.as_str());
-            }
+            self.submit(op, 1).await.answer().await?;
+            // Asked of the store, not of the answer: one that was reaped while a member was on its way here is reaped once.
+            let name = group.as_str();
+            self.members.forget(tenant, name, || self.group_exists(tenant, name)).map_err(Arc::new)?;
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! DeleteTopics: by name and by id, with Kafka's codes and texts (captured from Kafka 4.4); what goes with a topic, and
 //! that nothing but a creation brings it back.
 
+use std::time::Duration;
+
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{DeleteTopicsRequest, TopicName};
@@ -137,7 +139,9 @@ fn a_group_without_a_position_left_is_still_there() {
     world.commit("g", ("orders", 0), 1).ok();
     assert_eq!(world.client().delete_topics(4, &["orders"]), [("orders".to_owned(), NONE)]);
     assert_eq!(world.client().list_groups(4), ["g"]);
-    let log = world.server().stderr();
-    let line = log.lines().find(|line| line.contains("stream deleted")).must("find who it was in the log");
+    // The line is there before the answer, but a pipe and a thread lie between it and us.
+    let told = |log: &str| log.lines().find(|line| line.contains("stream deleted")).map(str::to_owned);
+    within(Duration::from_secs(5), "read who it was in the log", || told(&world.server().stderr()).is_some());
+    let line = told(&world.server().stderr()).must("find who it was in the log");
     assert!(line.contains("orders") && line.contains("it") && line.contains("positions=1"), "{line}");
 }

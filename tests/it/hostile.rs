@@ -28,6 +28,11 @@ const FRAMES: usize = 10_000;
 const WORKERS: usize = 4;
 const PEAK_MIB: u64 = 256;
 
+/// The longest that a join or a sync waits for members that are gone.
+const LONGEST_SESSION_MS: i32 = 40;
+const SHORT_SESSIONS: &str = "groups.min_session_timeout_ms = 10\ngroups.max_session_timeout_ms = 40\n\
+                              groups.initial_rebalance_delay_ms = 0\n";
+
 /// Numbers that break what counts, measures or adds.
 const EDGES: [i64; 14] =
     [-1, 0, 1, 2, 127, 128, 255, 32_767, 32_768, 65_535, 0x7FFF_FFFF, -0x8000_0000, 1 << 30, 10_000];
@@ -135,6 +140,28 @@ fn honest_of_tools(header: &Header) -> Vec<Vec<u8>> {
         ));
     }
     payloads.extend(honest_of_the_catalogue(header));
+    payloads.extend(honest_of_members(header));
+    payloads
+}
+
+/// The same of members, some of which share a group.
+fn honest_of_members(header: &Header) -> Vec<Vec<u8>> {
+    let mut payloads = Vec::new();
+    for version in members::JOIN_VERSIONS {
+        let ask = members::join_of("hostile").session_ms(LONGEST_SESSION_MS).rebalance_ms(30);
+        payloads.push(wire::payload(version, header, &ask.request(version)));
+        payloads.push(wire::payload(version, header, &ask.instance("i").request(version)));
+    }
+    let claim = members::claim_of("hostile", "m", 1).instance("i");
+    for version in members::SYNC_VERSIONS {
+        payloads.push(wire::payload(version, header, &claim.sync(version, &[("m", b"part"), ("n", b"")])));
+    }
+    for version in members::HEARTBEAT_VERSIONS {
+        payloads.push(wire::payload(version, header, &claim.heartbeat(version)));
+    }
+    for version in members::LEAVE_VERSIONS {
+        payloads.push(wire::payload(version, header, &claim.leave(version)));
+    }
     payloads
 }
 
@@ -315,7 +342,7 @@ fn until_the_end(connection: &mut Client) -> std::io::Result<Option<bytes::Bytes
 #[test]
 fn ten_thousand_hostile_frames_change_nothing_for_the_others() {
     // The longest that a fetch is held back, too.
-    let mut world = World::configured("server.idle_timeout_ms = 300");
+    let mut world = World::configured(&format!("server.idle_timeout_ms = 300\n{SHORT_SESSIONS}"));
     world.commit("kept", ("kept", 0), offset(100).epoch(5).metadata("m")).ok();
     let outcomes: Vec<Result<(), String>> = thread::scope(|scope| {
         let world = &world;
@@ -341,7 +368,7 @@ fn ten_thousand_hostile_frames_change_nothing_for_the_others() {
 /// The mutations would prove little if what they start from were not served.
 #[test]
 fn the_honest_requests_behind_the_hostile_ones_are_served() {
-    let world = World::new();
+    let world = World::configured(SHORT_SESSIONS);
     let mut client = world.connect();
     for payload in honest() {
         client.send_payload(&payload);

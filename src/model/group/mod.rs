@@ -223,6 +223,11 @@ impl Group {
         self.timers.next()
     }
 
+    /// Whether every snapshot emitted so far is durable.
+    pub fn is_saved(&self) -> bool {
+        self.last_seq == self.durable_seq
+    }
+
     /// True of a group that never had so much as a pending member: to drop it loses nothing.
     pub fn is_vacant(&self) -> bool {
         !self.created && self.held.is_empty()

@@ -233,8 +233,17 @@ impl Server {
 
     /// The most memory it ever had resident, in KiB; None where the system does not tell.
     pub fn peak_memory_kib(&self) -> Option<u64> {
+        self.memory_kib("VmHWM:")
+    }
+
+    /// The memory it has resident now, in KiB; None where the system does not tell.
+    pub fn resident_memory_kib(&self) -> Option<u64> {
+        self.memory_kib("VmRSS:")
+    }
+
+    fn memory_kib(&self, field: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
         line.trim().trim_end_matches(" kB").parse().ok()
     }
 

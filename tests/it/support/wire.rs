@@ -131,6 +131,8 @@ pub fn is_flexible(key: i16, version: i16) -> bool {
         OFFSET_FETCH => 6,
         FIND_COORDINATOR | LIST_GROUPS | API_VERSIONS => 3,
         DESCRIBE_GROUPS => 5,
+        JOIN_GROUP => 6,
+        SYNC_GROUP | HEARTBEAT | LEAVE_GROUP => 4,
         CREATE_TOPICS => 5,
         DELETE_TOPICS | DESCRIBE_CONFIGS => 4,
         DELETE_GROUPS | CREATE_PARTITIONS => 2,
