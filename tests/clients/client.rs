@@ -92,6 +92,18 @@ impl Client {
         Self { name, command, role, reach: Reach { metadata: true, epochs: true }, missing }
     }
 
+    /// kafkajs; only where npm is there, since no setup.sh brings Node.js.
+    pub(crate) fn node(name: &'static str, program: &str) -> Self {
+        let programs = sources().join("node");
+        let wanted = fs::read(programs.join("package.json")).expect("read package.json");
+        let missing =
+            missing("node", &wanted, &[("npm", &["--version"], "npm is missing; install Node.js, then run")]);
+        let mut modules = OsString::from("OFFSETD_NODE_MODULES=");
+        modules.push(installed().join("node"));
+        let command = vec!["env".into(), modules, "node".into(), programs.join(program).into()];
+        Self { name, command, role: "", reach: Reach { metadata: true, epochs: true }, missing }
+    }
+
     pub(crate) fn without_epochs(mut self) -> Self {
         self.reach.epochs = false;
         self
@@ -111,12 +123,24 @@ impl Client {
         self.missing.as_ref().is_none_or(|reason| skipped(self.name, reason))
     }
 
+    /// Whether it can run here, with no word about it.
+    pub(crate) fn is_installed(&self) -> bool {
+        self.missing.is_none()
+    }
+
+    /// The program, without its arguments.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]);
+        command
+    }
+
     /// The lines that a new process of this client prints for the script.
     pub(crate) fn run(&self, server: &Server, script: &str) -> Vec<String> {
         let mut output = tempfile::tempfile().expect("make a file for the output");
         let mut errors = tempfile::tempfile().expect("make a file for the errors");
-        let mut child = Command::new(&self.command[0])
-            .args(&self.command[1..])
+        let mut child = self
+            .command()
             .args([&server.address.to_string(), self.role])
             .stdin(file_of(script))
             .stdout(output.try_clone().expect("share the output file"))

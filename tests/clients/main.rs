@@ -7,6 +7,8 @@
 mod client;
 mod golden;
 mod groups;
+mod member;
+mod membership;
 mod server;
 mod tools;
 mod walk;

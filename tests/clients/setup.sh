@@ -67,9 +67,28 @@ java_project() {
     cp "$dir/$1.inputs" "$dir/$1/stamp"
 }
 
+# The Node.js client, where there is a Node.js that it can run on: Debian's packages of npm are too many for one test.
+node_client() {
+    if ! npm --version >/dev/null 2>&1; then
+        say "npm is not here: kafkajs is left out"
+        return
+    fi
+    if fresh "$here/node/package.json" "$dir/node/stamp"; then
+        say "node is up to date"
+        return
+    fi
+    say "making node"
+    rm -rf "${dir:?}/node"
+    mkdir "$dir/node"
+    cp "$here/node/package.json" "$dir/node"
+    (cd "$dir/node" && npm install --silent --no-audit --no-fund --no-package-lock >&2)
+    cp "$here/node/package.json" "$dir/node/stamp"
+}
+
 venv python "$here/python/requirements.txt"
 venv python-old "$here/python/requirements-old.txt"
 java_project java clients
 java_project tools tools
+node_client
 need kcat -V -- kcat
 say "done: $dir"

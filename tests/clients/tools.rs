@@ -6,14 +6,14 @@ use crate::client::{Client, skipped};
 use crate::server::Server;
 
 /// What one command printed, with single spaces, and its exit code.
-struct Said {
+pub(crate) struct Said {
     command: String,
-    lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
     exit: String,
 }
 
 /// Runs commands in one process.
-fn run(tools: &Client, server: &Server, commands: &str) -> Vec<Said> {
+pub(crate) fn run(tools: &Client, server: &Server, commands: &str) -> Vec<Said> {
     let mut said: Vec<Said> = Vec::new();
     for line in tools.run(server, commands) {
         let line = line.split_whitespace().collect::<Vec<_>>().join(" ");

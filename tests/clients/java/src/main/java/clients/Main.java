@@ -12,7 +12,8 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 /**
  * Runs a script, in the language of ../python/script.py, against a server.
  *
- * <p>usage: clients.Main HOST:PORT consumer|async-consumer|admin < script, or without a script HOST:PORT walk
+ * <p>usage: clients.Main HOST:PORT consumer|async-consumer|admin < script, or without a script HOST:PORT walk,
+ * or HOST:PORT member GROUP TOPIC [INSTANCE] < commands
  */
 public final class Main {
     private final String bootstrap;
@@ -32,6 +33,10 @@ public final class Main {
             return;
         }
         BufferedReader script = new BufferedReader(new InputStreamReader(System.in, UTF_8));
+        if (args[1].equals("member")) {
+            new Member(out).run(args, script);
+            return;
+        }
         for (String line = script.readLine(); line != null; line = script.readLine()) {
             if (!line.isBlank()) {
                 main.run(line.strip()).forEach(out::println);

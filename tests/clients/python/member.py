@@ -1,0 +1,180 @@
+"""A member of a consumer group, for as long as its standard input is open: subscribe(), poll(), commit, close().
+
+usage: member.py confluent|kafka-python|aiokafka HOST:PORT GROUP TOPIC [INSTANCE] < commands
+
+It prints `assigned orders/0 orders/1` whenever it is given partitions. Its commands are the `commit` of `script.py`, which
+is answered by `ok` or `refused ...`, and `leave`; the end of the input is as good. All members of a test offer `range`,
+which every library has.
+"""
+
+import asyncio
+import logging
+import sys
+import threading
+from collections import deque
+
+import script
+
+HEARTBEAT_MS, POLL_S = 1000, 0.1
+# One with an instance id must have time to come back.
+DYNAMIC_SESSION_MS, STATIC_SESSION_MS = 6000, 30000
+
+logging.disable(logging.CRITICAL)
+
+
+def session_ms(instance):
+    return STATIC_SESSION_MS if instance else DYNAMIC_SESSION_MS
+
+
+def say(line):
+    sys.stdout.buffer.write(line.encode("utf-8") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def assigned(partitions):
+    say(" ".join(["assigned", *(f"{topic}/{partition}" for topic, partition in sorted(partitions))]))
+
+
+def read_commands():
+    """A queue that a thread of its own fills, so that polling goes on meanwhile."""
+    commands = deque()
+
+    def read():
+        for line in sys.stdin:
+            commands.append(line.strip())
+        commands.append("leave")
+
+    threading.Thread(target=read, daemon=True).start()
+    return commands
+
+
+def positions_of(command):
+    verb, _, rest = command.partition(" ")
+    if verb != "commit":
+        raise SystemExit(f"no such verb: {verb}")
+    return script.parse_positions(rest)
+
+
+def with_confluent(bootstrap, group, topic, instance):
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+    kafka = Consumer({
+        "bootstrap.servers": bootstrap,
+        "group.id": group,
+        "client.id": "confluent",
+        "session.timeout.ms": session_ms(instance),
+        "heartbeat.interval.ms": HEARTBEAT_MS,
+        "partition.assignment.strategy": "range",
+        "enable.auto.commit": False,
+        **({"group.instance.id": instance} if instance else {}),
+    })
+    kafka.subscribe([topic], on_assign=lambda _, tps: assigned((tp.topic, tp.partition) for tp in tps))
+    commands = read_commands()
+    while True:
+        kafka.poll(POLL_S)
+        if not commands:
+            continue
+        command = commands.popleft()
+        if command == "leave":
+            return kafka.close()
+        try:
+            offsets = [TopicPartition(p.topic, p.partition, p.offset) for p in positions_of(command)]
+            kafka.commit(offsets=offsets, asynchronous=False)
+            say("ok")
+        except KafkaException as error:
+            say(script.refusal(error.args[0], "KafkaException"))
+
+
+def with_kafka_python(bootstrap, group, topic, instance):
+    from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+    from kafka.coordinator.assignors.range import RangePartitionAssignor
+    from kafka.errors import KafkaError
+    from kafka.structs import OffsetAndMetadata
+
+    class Listener(ConsumerRebalanceListener):
+        def on_partitions_revoked(self, revoked):
+            pass
+
+        def on_partitions_assigned(self, tps):
+            assigned((tp.topic, tp.partition) for tp in tps)
+
+    kafka = KafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        client_id="kafka-python",
+        group_instance_id=instance,
+        session_timeout_ms=session_ms(instance),
+        heartbeat_interval_ms=HEARTBEAT_MS,
+        partition_assignment_strategy=[RangePartitionAssignor],
+        enable_auto_commit=False,
+    )
+    kafka.subscribe([topic], listener=Listener())
+    commands = read_commands()
+    while True:
+        if not commands:
+            kafka.poll(POLL_S * 1000)
+            continue
+        command = commands.popleft()
+        if command == "leave":
+            return kafka.close(autocommit=False)
+        try:
+            offsets = {
+                TopicPartition(p.topic, p.partition): OffsetAndMetadata(p.offset, "", -1) for p in positions_of(command)
+            }
+            kafka.commit(offsets)
+            say("ok")
+        except KafkaError as error:
+            say(script.refusal(error))
+
+
+async def with_aiokafka(bootstrap, group, topic, instance):
+    from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+    from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+    from aiokafka.errors import KafkaError
+    from aiokafka.structs import OffsetAndMetadata
+
+    class Listener(ConsumerRebalanceListener):
+        async def on_partitions_revoked(self, revoked):
+            pass
+
+        async def on_partitions_assigned(self, tps):
+            assigned((tp.topic, tp.partition) for tp in tps)
+
+    kafka = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        client_id="aiokafka",
+        group_instance_id=instance,
+        session_timeout_ms=session_ms(instance),
+        heartbeat_interval_ms=HEARTBEAT_MS,
+        partition_assignment_strategy=[RangePartitionAssignor],
+        enable_auto_commit=False,
+    )
+    kafka.subscribe([topic], listener=Listener())
+    await kafka.start()
+    commands = read_commands()
+    while True:
+        await kafka.getmany(timeout_ms=int(POLL_S * 1000))
+        if not commands:
+            continue
+        command = commands.popleft()
+        if command == "leave":
+            return await kafka.stop()
+        try:
+            offsets = {
+                TopicPartition(p.topic, p.partition): OffsetAndMetadata(p.offset, "") for p in positions_of(command)
+            }
+            await kafka.commit(offsets)
+            say("ok")
+        except KafkaError as error:
+            say(script.refusal(error))
+
+
+library, *where = sys.argv[1:]
+where = (*where, None) if len(where) == 3 else where
+if library == "confluent":
+    with_confluent(*where)
+elif library == "kafka-python":
+    with_kafka_python(*where)
+else:
+    asyncio.run(with_aiokafka(*where))
