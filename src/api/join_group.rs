@@ -40,7 +40,7 @@ pub(super) async fn handle(
     peer: &Peer,
 ) -> Result<Reply, Unanswerable> {
     let coordinator = &room.coordinator;
-    let no = |code| refused(&request.member_id, code);
+    let no = |code| refused(&request.member_id, code, origin.version);
     let name = match members::group_name(&request.group_id) {
         Ok(name) => name,
         Err(code) => return origin.encode(&no(code)),
@@ -80,15 +80,16 @@ pub(super) async fn handle(
     members::reply(waiting, origin, move |answer| match answer {
         Ok(Answer::Join(answer)) => joined(answer, version),
         Ok(other) => unreachable!("a join is answered by {other:?}"),
-        Err(lost) => refused(&member_id, members::code(&lost)),
+        Err(lost) => refused(&member_id, members::code(&lost), version),
     })
 }
 
-fn refused(member_id: &StrBytes, code: Code) -> JoinGroupResponse {
+/// From version 7 on Kafka names no protocol with an error (JoinGroupResponse); before, a null cannot be written.
+fn refused(member_id: &StrBytes, code: Code, version: i16) -> JoinGroupResponse {
     JoinGroupResponse::default()
         .with_error_code(code)
         .with_generation_id(-1)
-        .with_protocol_name(Some(StrBytes::default()))
+        .with_protocol_name((version < 7).then(StrBytes::default))
         .with_member_id(member_id.clone())
 }
 
@@ -96,7 +97,7 @@ fn joined(answer: JoinAnswer, version: i16) -> JoinGroupResponse {
     let member_id = text(&answer.member_id);
     let joined = match answer.result {
         Ok(joined) => joined,
-        Err(refusal) => return refused(&member_id, codes::of_group(&refusal)),
+        Err(refusal) => return refused(&member_id, codes::of_group(&refusal), version),
     };
     let protocol_name = joined.protocol_name.as_deref().map(text);
     let member = |member: group::JoinedMember| {

@@ -78,6 +78,11 @@ impl Writer {
                 self.length(kind, Some(entries.len()));
                 entries.iter().for_each(|entry| self.value(of, entry));
             }
+            (Kind::Maybe(_), Value::Null) => self.bytes.push(0xff),
+            (Kind::Maybe(fields), value) => {
+                self.bytes.push(1);
+                self.fields(fields, value);
+            }
             (Kind::Struct(fields), value) => self.fields(fields, value),
             (kind, value) => panic!("{value} is not a {kind:?}"),
         }
@@ -157,6 +162,13 @@ impl<'a> Reader<'a> {
             Kind::List(of) => match self.length(kind)? {
                 None => Value::Null,
                 Some(count) => Value::List((0..count).map(|_| self.value(of)).collect::<Result<_, _>>()?),
+            },
+            Kind::Maybe(fields) => match self.take(1)? {
+                [1] => self.fields(fields)?,
+                [0xff] => Value::Null,
+                other => {
+                    return Err(format!("{other:?} says neither that an entry is there nor that it is not"));
+                }
             },
             Kind::Struct(fields) => self.fields(fields)?,
         })

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, DeleteGroupsRequest, DescribeClusterRequest, DescribeGroupsRequest, FetchRequest,
-    FindCoordinatorRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest, RequestHeader, ResponseHeader,
+    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
+    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
+    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest,
+    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
@@ -132,12 +134,21 @@ fn by_its_codec(key: i16, version: i16, request: &[u8], answer: &[u8]) -> [Vec<u
         8 => by_kafka_protocol::<OffsetCommitRequest>,
         9 => by_kafka_protocol::<OffsetFetchRequest>,
         10 => by_kafka_protocol::<FindCoordinatorRequest>,
+        11 => by_kafka_protocol::<JoinGroupRequest>,
+        12 => by_kafka_protocol::<HeartbeatRequest>,
+        13 => by_kafka_protocol::<LeaveGroupRequest>,
+        14 => by_kafka_protocol::<SyncGroupRequest>,
         15 => by_kafka_protocol::<DescribeGroupsRequest>,
         16 => by_kafka_protocol::<ListGroupsRequest>,
         18 => by_kafka_protocol::<ApiVersionsRequest>,
+        19 => by_kafka_protocol::<CreateTopicsRequest>,
+        20 => by_kafka_protocol::<DeleteTopicsRequest>,
+        32 => by_kafka_protocol::<DescribeConfigsRequest>,
+        37 => by_kafka_protocol::<CreatePartitionsRequest>,
         42 => by_kafka_protocol::<DeleteGroupsRequest>,
         47 => by_kafka_protocol::<OffsetDeleteRequest>,
         60 => by_kafka_protocol::<DescribeClusterRequest>,
+        75 => by_kafka_protocol::<DescribeTopicPartitionsRequest>,
         _ => panic!("golden.rs does not know the codec of API {key}: add it"),
     };
     both(version, request, answer)
@@ -179,7 +190,10 @@ fn golden_frames_are_read_and_written_byte_for_byte() {
             covered.insert((key, version));
         }
     }
-    let wanted = served.values().flat_map(|api| (api.min..=api.max).map(|version| (api.key as i16, version)));
+    let wanted = served
+        .values()
+        .filter(|api| !super::NOT_COMPARED.contains(&api.name))
+        .flat_map(|api| (api.min..=api.max).map(|version| (api.key as i16, version)));
     let missing: Vec<_> = wanted.filter(|kind| !covered.contains(kind)).collect();
     assert!(missing.is_empty(), "no golden frame of these keys and versions (golden/README.md): {missing:?}");
 }

@@ -13,6 +13,7 @@ use super::value::Value;
 
 const POLICY_VIOLATION: i64 = 44;
 const ILLEGAL_GENERATION: i64 = 22;
+const MEMBER_ID_REQUIRED: i64 = 79;
 const UNKNOWN_MEMBER_ID: i64 = 25;
 const GROUP_ID_NOT_FOUND: i64 = 69;
 
@@ -58,6 +59,10 @@ impl Guarded {
             "OffsetFetch" => {
                 let all = request.field("topics") == Some(&Value::Null);
                 self.fetch(request.str("group_id").unwrap_or_default(), all, &mut answer);
+            }
+            // The first member makes a group, as the first offset does.
+            "JoinGroup" if matches!(answer.int("error_code"), Some(0 | MEMBER_ID_REQUIRED)) => {
+                self.groups.insert(request.str("group_id").unwrap_or_default().to_owned());
             }
             "OffsetDelete" => self.delete_offsets(request, &mut answer),
             "DeleteGroups" => answer.change("results[]", &mut |result| self.delete_group(result)),
@@ -163,10 +168,12 @@ impl Guarded {
             return;
         }
         for topic in answer.list("topics") {
-            for index in topic.at("partitions[].partition_index") {
-                let Value::Int(index) = index else { continue };
+            // A topic that members subscribe to keeps its offsets (86).
+            for partition in topic.list("partitions").iter().filter(|done| done.int("error_code") == Some(0))
+            {
+                let Some(index) = partition.int("partition_index") else { continue };
                 let name = topic.str("name").unwrap_or_default();
-                self.positions.remove(&(group.to_owned(), name.to_owned(), *index));
+                self.positions.remove(&(group.to_owned(), name.to_owned(), index));
             }
         }
     }

@@ -12,6 +12,7 @@ use super::value::Value;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+const MEMBER_ID_REQUIRED: i64 = 79;
 const CLIENT_ID: &[u8] = b"oracle";
 
 /// What a server did with a request.
@@ -46,17 +47,44 @@ pub struct Link {
     correlation: i32,
     /// Its own values by their common names: `orders` is a topic id, `port`, `cluster`.
     symbols: BTreeMap<String, Value>,
+    /// The ids of members: `b2` is the second that was given on connection b, `m2` on that without a name.
+    members: BTreeMap<String, Value>,
 }
 
 impl Link {
     pub fn new(address: SocketAddr) -> Self {
         let symbols = BTreeMap::from([("port".to_owned(), Value::Int(address.port().into()))]);
-        Self { address, connections: BTreeMap::new(), waiting: BTreeMap::new(), correlation: 0, symbols }
+        Self {
+            address,
+            connections: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            correlation: 0,
+            symbols,
+            members: BTreeMap::new(),
+        }
     }
 
     /// From now on this value of this server goes by a common name.
     pub fn name(&mut self, name: &str, value: Value) {
         self.symbols.insert(name.to_owned(), value);
+    }
+
+    /// A new sequence has members of its own.
+    pub fn forget_members(&mut self) {
+        self.members.clear();
+    }
+
+    /// A member id is known by the connection on which it was first given.
+    fn learn_member(&mut self, connection: &str, answer: &Value) {
+        let Some(id) = answer.field("member_id") else { return };
+        if *id == Value::text("") || self.members.values().any(|known| known == id) {
+            return;
+        }
+        let prefix = if connection.is_empty() { "m" } else { connection };
+        let name = (1..).map(|number| format!("{prefix}{number}"));
+        let name =
+            name.into_iter().find(|name| !self.members.contains_key(name)).expect("numbers do not end");
+        self.members.insert(name, id.clone());
     }
 
     /// The request that a step is about: for one that awaits an answer, what was sent before.
@@ -87,7 +115,7 @@ impl Link {
         };
         let answer = self.receive(connection);
         let outcome = match &answer {
-            Ok(Some(answer)) => self.read(&step, &request, answer),
+            Ok(Some(answer)) => self.read(connection, &step, &request, answer),
             Ok(None) => Outcome::Closed,
             Err(()) => Outcome::Silent,
         };
@@ -174,7 +202,7 @@ impl Link {
     }
 
     /// An answer in common words.
-    fn read(&self, step: &Step, request: &[u8], answer: &[u8]) -> Outcome {
+    fn read(&mut self, connection: &str, step: &Step, request: &[u8], answer: &[u8]) -> Outcome {
         // A frame made by hand has a correlation id made by hand.
         if request.get(4..8) != answer.get(..4) {
             return Outcome::Garbled(format!("the answer is to another request: {answer:02x?}"));
@@ -197,6 +225,11 @@ impl Link {
         };
         match codec::decode(&api.answer, version, flexible, body) {
             Ok(mut fields) => {
+                // An id that was refused is the client's own.
+                if api.name == "JoinGroup" && matches!(fields.int("error_code"), Some(0 | MEMBER_ID_REQUIRED))
+                {
+                    self.learn_member(connection, &fields);
+                }
                 fields.change_leaves("", &mut |name, value| self.to_common(name, value));
                 Outcome::Answer(fields)
             }
@@ -206,11 +239,19 @@ impl Link {
 
     fn to_own(&self, value: &mut Value) {
         if let Value::Symbol(name) = value {
-            *value = self.symbols.get(name).unwrap_or_else(|| panic!("nothing is called ${name}")).clone();
+            let own = self.members.get(name).or_else(|| self.symbols.get(name));
+            // A member that never came: a sequence that was made smaller has them.
+            *value = own.cloned().unwrap_or_else(|| Value::Text(format!("nobody-{name}")));
         }
     }
 
     fn to_common(&self, field: &str, value: &mut Value) {
+        if matches!(field, "member_id" | "leader") {
+            if let Some((name, _)) = self.members.iter().find(|(_, own)| *own == value) {
+                *value = Value::Symbol(name.clone());
+            }
+            return;
+        }
         let is_named = match field {
             "port" | "cluster_id" => true,
             "topic_id" => *value != Value::Bytes(vec![0; 16]),

@@ -12,8 +12,14 @@ use super::leash::Leashed;
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
-/// Every topic has three partitions, as those that the test creates in Kafka.
-const STREAMS: &str = "[streams]\ndefault_partitions = 3\nmax_partitions = 3\n";
+/// Every topic has three partitions, as those that the test creates in Kafka, and a rebalance begins at once.
+const SETTINGS: &str = "\
+[streams]
+default_partitions = 3
+max_partitions = 3
+[groups]
+initial_rebalance_delay_ms = 0
+";
 
 /// A running offsetd.
 pub struct Offsetd {
@@ -28,7 +34,7 @@ impl Offsetd {
     pub fn start(guard: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("offsetd-oracle-").tempdir().expect("make a directory");
         let config = dir.path().join("offsetd.toml");
-        fs::write(&config, format!("{STREAMS}[guard]\nmode = \"{guard}\"\n")).expect("write the settings");
+        fs::write(&config, format!("{SETTINGS}[guard]\nmode = \"{guard}\"\n")).expect("write the settings");
         let text = |path: &Path| path.to_str().expect("a path that is text").to_owned();
         let (binary, config, data) = (text(&binary()), text(&config), text(&dir.path().join("data")));
         let command = [&binary, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "none"];

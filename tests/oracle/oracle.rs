@@ -23,6 +23,7 @@ pub const LONGEST: &str = concat!(
     "longest-longest-longest-longest-longest-longest-longest-longest-longest-x",
 );
 const PARTITIONS: usize = 3;
+const SETTLED_AFTER: Duration = Duration::from_millis(40);
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Both servers, and what has been found.
@@ -75,6 +76,7 @@ impl Oracle {
                 link.hang_up();
             }
             delete_all_groups(link);
+            link.forget_members();
         }
         if let Some(guarded) = &mut self.guarded {
             guarded.forget();
@@ -94,6 +96,8 @@ impl Oracle {
         let (mut kafka, exchange) = self.kafka.say(step);
         let (offsetd, _) = self.offsetd.say(step);
         if (&kafka, &offsetd) == (&Outcome::Sent, &Outcome::Sent) {
+            // What is said next, on another connection, is to find it done.
+            thread::sleep(SETTLED_AFTER);
             return None;
         }
         if let Some(recorder) = &mut self.recorder {
@@ -177,11 +181,26 @@ fn learn_names(link: &mut Link) {
     link.name("cluster", answer.field("cluster_id").expect("a cluster id").clone());
 }
 
+/// Members leave first; a rebalance that they leave behind is over at once.
 fn delete_all_groups(link: &mut Link) {
-    let groups = ask(link, "ListGroups", 0, "{}");
+    let groups = ask(link, "ListGroups", 4, "{}");
     let names: Vec<Value> = groups.at("groups[].group_id").into_iter().cloned().collect();
     if names.is_empty() {
         return;
+    }
+    for group in groups.list("groups").iter().filter(|group| group.str("group_state") != Some("Empty")) {
+        let name = group.field("group_id").expect("a group's name");
+        let described = ask(link, "DescribeGroups", 5, &format!("{{groups: [{name}]}}"));
+        let leave = |member: &Value| {
+            let (id, instance) = (member.field("member_id"), member.field("group_instance_id"));
+            let [id, instance] = [id, instance].map(|text| text.expect("a member's names"));
+            format!("{{member_id: {id}, group_instance_id: {instance}}}")
+        };
+        let members: Vec<Value> = described.at("groups[].members[]").into_iter().cloned().collect();
+        let members: Vec<String> = members.iter().map(leave).collect();
+        let left =
+            ask(link, "LeaveGroup", 3, &format!("{{group_id: {name}, members: [{}]}}", members.join(", ")));
+        assert!(left.int("error_code") == Some(0), "members do not leave: {left}");
     }
     let answer = ask(link, "DeleteGroups", 1, &format!("{{groups_names: {}}}", Value::List(names)));
     let codes = answer.at("results[].error_code");

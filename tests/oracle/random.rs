@@ -41,7 +41,8 @@ const OFFSETS: &[i64] = &[0, 1, 2, 50, 99, 100, 100, 101, -1, -2, 1 << 40, i64::
 const EPOCHS: &[i64] = &[-1, -1, -1, -1, 0, 1, 5, 6, i32::MAX as i64, -2];
 const GENERATIONS: &[i64] = &[-1, -1, -1, -1, -1, -1, -1, -1, 0, 1, -2, i32::MAX as i64];
 
-/// How often an API is drawn; any other three times. Produce never: Kafka would keep the records.
+/// How often an API is drawn; any other three times. Never: Produce, since Kafka would keep the records; what makes members,
+/// since a join may wait for others; topics and their settings, which outlast a sequence.
 const WEIGHTS: &[(&str, usize)] = &[
     ("OffsetCommit", 35),
     ("OffsetFetch", 20),
@@ -50,6 +51,12 @@ const WEIGHTS: &[(&str, usize)] = &[
     ("ListGroups", 5),
     ("ApiVersions", 1),
     ("Produce", 0),
+    ("JoinGroup", 0),
+    ("CreateTopics", 0),
+    ("DeleteTopics", 0),
+    ("CreatePartitions", 0),
+    ("DescribeConfigs", 0),
+    ("DescribeTopicPartitions", 0),
 ];
 
 /// The sequence of this number under this seed.
@@ -121,7 +128,7 @@ impl Random {
                 let count = self.of(&[0, 1, 1, 1, 1, 2, 2, 3]);
                 Value::List((0..count).map(|_| self.value(of, field, version)).collect())
             }
-            Kind::Struct(fields) => self.fields(fields, version),
+            Kind::Struct(fields) | Kind::Maybe(fields) => self.fields(fields, version),
             Kind::Bool => Value::Bool(self.0.random()),
             Kind::Int(_) => Value::Int(self.number(field)),
             Kind::Text => self.text(&field.name),

@@ -37,6 +37,8 @@ pub enum Kind {
     Bytes,
     List(Box<Kind>),
     Struct(Vec<Field>),
+    /// An entry that may be null: a byte before it says so.
+    Maybe(Vec<Field>),
 }
 
 impl Api {
@@ -149,6 +151,7 @@ fn field(head: &str, below: &[Line<'_>], depth: usize, around: (i16, i16)) -> Fi
     }
     let kind = match kind {
         "[]" => Kind::List(Box::new(Kind::Struct(fields(below, depth + 1, versions)))),
+        "{}" if nullable.is_some() && tag.is_none() => Kind::Maybe(fields(below, depth + 1, versions)),
         "{}" => Kind::Struct(fields(below, depth + 1, versions)),
         _ => simple(kind),
     };
@@ -186,6 +189,7 @@ fn default_of(kind: &Kind) -> Value {
         Kind::Bytes => Value::Bytes(Vec::new()),
         Kind::List(_) => Value::List(Vec::new()),
         Kind::Struct(_) => Value::Struct(Vec::new()),
+        Kind::Maybe(_) => Value::Null,
     }
 }
 
