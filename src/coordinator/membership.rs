@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::cell::{Cell, Inner};
 use super::story;
 use crate::embed::OffsetStore;
 use crate::model::group::{
@@ -22,34 +23,7 @@ use crate::model::op::{Op, Outcome};
 use crate::model::refusal::Refusal;
 use crate::store::StoreError;
 
-/// Why a request to a group has no answer from it.
-#[derive(Debug, Clone)]
-pub enum Lost {
-    /// The store failed: what the answer would say may not be true tomorrow.
-    Store,
-    /// The group is gone, or could not be kept.
-    Refused(Refusal),
-}
-
-/// An answer that may still have to wait.
-#[derive(Debug)]
-pub struct Waiting(oneshot::Receiver<Result<Answer, Lost>>);
-
-impl Waiting {
-    /// Waits for it.
-    pub async fn answer(self) -> Result<Answer, Lost> {
-        self.0.await.unwrap_or(Err(Lost::Store))
-    }
-
-    /// The answer, if it is there already.
-    pub fn try_answer(&mut self) -> Option<Result<Answer, Lost>> {
-        match self.0.try_recv() {
-            Ok(answer) => Some(answer),
-            Err(oneshot::error::TryRecvError::Empty) => None,
-            Err(oneshot::error::TryRecvError::Closed) => Some(Err(Lost::Store)),
-        }
-    }
-}
+pub use super::cell::{Lost, Waiting};
 
 /// Every group that has members, had some, or waits for the first.
 #[derive(Debug)]
@@ -74,39 +48,6 @@ struct Heard {
     cell: Arc<Cell>,
     seq: u64,
     outcome: Result<Result<(), Refusal>, Arc<StoreError>>,
-}
-
-#[derive(Debug)]
-struct Cell {
-    id: u64,
-    tenant: TenantId,
-    name: GroupName,
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) group: Group,
-    waiting: HashMap<group::Ticket, oneshot::Sender<Result<Answer, Lost>>>,
-    /// When it is looked at next; at or before its next deadline.
-    scheduled: Option<u64>,
-    /// Since when it has no members, in milliseconds since the Unix epoch, as far as is known.
-    empty_since_ms: i64,
-    /// A snapshot is on its way to the journal: newer ones wait, and the last of them stands for all.
-    saving: bool,
-    next_snapshot: Option<(u64, Snapshot)>,
-    /// Bytes its members hold, as counted for the tenant.
-    bytes: usize,
-    /// A step was begun and not ended: what it left cannot be trusted.
-    stepping: bool,
-    /// Not in the map any more: look again.
-    gone: bool,
-}
-
-impl Cell {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Memberships {
@@ -490,14 +431,6 @@ impl Memberships {
             }
         }
         Ok(())
-    }
-}
-
-impl Inner {
-    /// No members, none on their way, and nobody waits.
-    fn is_idle(&self) -> bool {
-        let is_quiet = self.waiting.is_empty() && !self.saving;
-        self.group.state() == State::Empty && self.group.bytes() == 0 && is_quiet
     }
 }
 

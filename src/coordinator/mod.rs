@@ -1,6 +1,7 @@
 //! The shell round model and store: verbs for the APIs, back-pressure, and the word that the store has failed. Knows
 //! no wire types.
 
+mod cell;
 pub mod expiry;
 pub mod guard;
 pub mod membership;
@@ -9,6 +10,7 @@ mod seeing;
 mod seen;
 pub mod space;
 mod story;
+mod streams;
 
 use std::sync::Arc;
 
@@ -22,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::model::group::{Description, MemberClaim, State, fence};
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::Committed;
-use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StalePage, StreamInfo};
+use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome};
 use crate::model::refusal::Refusal;
 use crate::store::{Limits, StoreError, Wanted};
 use guard::GuardPolicy;
@@ -324,116 +326,6 @@ impl Coordinator {
         partitions: &[Partition],
     ) -> Result<Vec<i64>, StoreError> {
         self.checked(self.offsets.store().furthest(tenant, stream, partitions))
-    }
-
-    /// All streams of a tenant.
-    pub fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError> {
-        self.checked(self.offsets.store().streams(tenant))
-    }
-
-    /// A stream by name. If it is not there and `create`, it is made, durably.
-    pub async fn stream(
-        &self,
-        tenant: TenantId,
-        name: &str,
-        create: bool,
-    ) -> Result<Result<StreamInfo, Refusal>, Arc<StoreError>> {
-        if let Some(info) = self.checked(self.offsets.store().stream(tenant, name)).map_err(Arc::new)? {
-            return Ok(Ok(info));
-        }
-        let Ok(stream) = StreamName::new(name) else { return Ok(Err(Refusal::InvalidStream)) };
-        if !create {
-            return Ok(Err(Refusal::UnknownStream));
-        }
-        self.stream_op(self.ensure_op(tenant, stream)).await
-    }
-
-    fn ensure_op(&self, tenant: TenantId, stream: StreamName) -> Op {
-        Op::EnsureStream { tenant, stream, partitions: self.limits.default_partitions }
-    }
-
-    /// Creates a stream with exactly so many partitions, one that was deleted too. The journal says who.
-    pub async fn create_stream(
-        &self,
-        tenant: TenantId,
-        stream: StreamName,
-        partitions: i32,
-        actor: Arc<Actor>,
-    ) -> Result<Result<StreamInfo, Refusal>, Arc<StoreError>> {
-        self.stream_op(Op::CreateStream { tenant, stream, partitions, actor }).await
-    }
-
-    /// Gives a stream more partitions: `partitions` in all. The journal says who.
-    pub async fn grow_stream(
-        &self,
-        tenant: TenantId,
-        stream: StreamName,
-        partitions: i32,
-        actor: Arc<Actor>,
-    ) -> Result<Result<StreamInfo, Refusal>, Arc<StoreError>> {
-        self.stream_op(Op::GrowStream { tenant, stream, partitions, actor }).await
-    }
-
-    async fn stream_op(&self, op: Op) -> Result<Result<StreamInfo, Refusal>, Arc<StoreError>> {
-        if let Err(refusal) = self.space.admit() {
-            return Ok(Err(refusal));
-        }
-        match self.submit(op, 1).await.answer().await? {
-            Outcome::Stream(result) => Ok(result),
-            other => unreachable!("a stream is answered by {other:?}"),
-        }
-    }
-
-    /// Deletes a stream with all positions and floors on it, if its topic id is the one given. Answers how many positions
-    /// went; `None` if there is no such stream. The journal says who.
-    pub async fn delete_stream(
-        &self,
-        tenant: TenantId,
-        stream: StreamName,
-        topic_id: Option<[u8; 16]>,
-        actor: Arc<Actor>,
-    ) -> Result<Option<u64>, Arc<StoreError>> {
-        match self.submit(Op::DeleteStream { tenant, stream, topic_id, actor }, 1).await.answer().await? {
-            Outcome::StreamDeleted(positions) => Ok(positions),
-            other => unreachable!("a deletion is answered by {other:?}"),
-        }
-    }
-
-    /// Positions last committed before a time, a page at a time.
-    fn stale(
-        &self,
-        tenant: TenantId,
-        before_ms: i64,
-        after: Option<&GroupName>,
-    ) -> Result<StalePage, Arc<StoreError>> {
-        self.checked(self.offsets.store().stale(tenant, before_ms, after)).map_err(Arc::new)
-    }
-
-    /// What streams and tenants may grow to.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    /// Makes the streams of these names that are not there and can be, in as few syncs as may be. What cannot be made is
-    /// told by [`stream`](Self::stream).
-    pub async fn create_streams(&self, tenant: TenantId, names: impl Iterator<Item = &str>) {
-        let missing = |name: &&str| matches!(self.offsets.store().stream(tenant, name), Ok(None));
-        if self.space.admit().is_err() {
-            return;
-        }
-        let mut tickets = Vec::new();
-        for stream in names.filter(missing).filter_map(|name| StreamName::new(name).ok()) {
-            tickets.push(self.submit(self.ensure_op(tenant, stream), 1).await);
-        }
-        for mut ticket in tickets {
-            // The same answer comes again when the stream is asked for.
-            let _ = ticket.answer().await;
-        }
-    }
-
-    /// A stream by its topic id.
-    pub fn stream_by_id(&self, tenant: TenantId, id: [u8; 16]) -> Result<Option<StreamInfo>, StoreError> {
-        self.checked(self.offsets.store().stream_by_id(tenant, id))
     }
 
     fn checked<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
