@@ -20,7 +20,7 @@ pub(super) const SHAPE: Shape = &[
     since(3, Kind::NullableString),
 ];
 
-pub(super) fn handle(
+pub(super) async fn handle(
     request: HeartbeatRequest,
     origin: Origin,
     room: &Room,
@@ -40,10 +40,12 @@ pub(super) fn handle(
     let input = |ticket| Input::Heartbeat(ticket, claim);
     let waiting = coordinator.members.ask(peer.tenant, name.as_str(), input, coordinator.now_ms());
     let Some(waiting) = waiting else { return origin.encode(&told(codes::UNKNOWN_MEMBER_ID)) };
-    members::reply(waiting, origin, move |answer| match answer {
+    let budget = peer.budget(room);
+    members::reply(waiting, origin, budget, move |answer| match answer {
         Ok(Answer::Heartbeat(Ok(()))) => told(codes::NONE),
         Ok(Answer::Heartbeat(Err(refusal))) => told(codes::of_group(&refusal)),
         Ok(other) => unreachable!("a heartbeat is answered by {other:?}"),
         Err(lost) => told(members::code(&lost)),
     })
+    .await
 }

@@ -77,11 +77,13 @@ pub(super) async fn handle(
     let waiting = coordinator.members.join(peer.tenant, &name, asked, coordinator.now_ms());
     // Not a slice of the whole request, which would be kept with it.
     let member_id = text(&request.member_id);
-    members::reply(waiting, origin, move |answer| match answer {
+    let budget = peer.budget(room);
+    members::reply(waiting, origin, budget, move |answer| match answer {
         Ok(Answer::Join(answer)) => joined(answer, version),
         Ok(other) => unreachable!("a join is answered by {other:?}"),
         Err(lost) => refused(&member_id, members::code(&lost), version),
     })
+    .await
 }
 
 /// From version 7 on Kafka names no protocol with an error (JoinGroupResponse); before, a null cannot be written.

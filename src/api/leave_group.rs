@@ -23,7 +23,7 @@ const MEMBER: Shape =
 pub(super) const SHAPE: Shape =
     &[since(0, Kind::String), only(0, 2, Kind::String), since(3, Kind::Array(MEMBER))];
 
-pub(super) fn handle(
+pub(super) async fn handle(
     request: LeaveGroupRequest,
     origin: Origin,
     room: &Room,
@@ -57,12 +57,14 @@ pub(super) fn handle(
         };
         return origin.encode(&left(leavers.into_iter().map(gone).collect(), version));
     };
-    members::reply(waiting, origin, move |answer| match answer {
+    let budget = peer.budget(room);
+    members::reply(waiting, origin, budget, move |answer| match answer {
         Ok(Answer::Leave(Ok(results))) => left(results, version),
         Ok(Answer::Leave(Err(refusal))) => failed(codes::of_group(&refusal)),
         Ok(other) => unreachable!("a leave is answered by {other:?}"),
         Err(lost) => failed(members::code(&lost)),
     })
+    .await
 }
 
 fn left(results: Vec<Left>, version: i16) -> LeaveGroupResponse {

@@ -307,9 +307,9 @@ pub async fn handle(
             let client_id = request.client_id.clone();
             join_group::handle(decode(&origin, request)?, origin, client_id, room, peer).await
         }
-        ApiKey::SyncGroup => sync_group::handle(decode(&origin, request)?, origin, room, peer),
-        ApiKey::Heartbeat => heartbeat::handle(decode(&origin, request)?, origin, room, peer),
-        ApiKey::LeaveGroup => leave_group::handle(decode(&origin, request)?, origin, room, peer),
+        ApiKey::SyncGroup => sync_group::handle(decode(&origin, request)?, origin, room, peer).await,
+        ApiKey::Heartbeat => heartbeat::handle(decode(&origin, request)?, origin, room, peer).await,
+        ApiKey::LeaveGroup => leave_group::handle(decode(&origin, request)?, origin, room, peer).await,
         ApiKey::Fetch => {
             let (body, wait) = fetch::handle(decode(&origin, request)?, room, peer).await;
             let answer = origin.answer(origin.version, &body, echo)?;

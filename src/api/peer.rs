@@ -71,6 +71,26 @@ pub struct Room {
 /// Requests and answers from this size on share a limited memory.
 pub const LARGE_KIB: u32 = 64;
 
+/// Memory for large answers of one tenant.
+pub(super) struct Budget {
+    responses: Arc<Semaphore>,
+    max_bytes: usize,
+    wait: Duration,
+}
+
+impl Budget {
+    /// Waits for the memory of a large answer, within bounds; small ones need none.
+    pub(super) async fn reserve(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Unanswerable> {
+        let kib = kib(bytes.min(self.max_bytes));
+        if kib < LARGE_KIB {
+            return Ok(None);
+        }
+        let memory = self.responses.clone().acquire_many_owned(kib);
+        // The semaphore is never closed, so the inner result is always a permit.
+        tokio::time::timeout(self.wait, memory).await.map(Result::ok).map_err(|_| Unanswerable::NoMemory)
+    }
+}
+
 impl Peer {
     /// Waits for the memory of a large answer, within bounds; small ones need none.
     pub(super) async fn reserve(
@@ -78,16 +98,13 @@ impl Peer {
         bytes: usize,
         room: &Room,
     ) -> Result<Option<OwnedSemaphorePermit>, Unanswerable> {
-        let kib = kib(bytes.min(room.max_response_bytes));
-        if kib < LARGE_KIB {
-            return Ok(None);
-        }
-        let memory = self.share.responses.clone().acquire_many_owned(kib);
-        // The semaphore is never closed, so the inner result is always a permit.
-        tokio::time::timeout(room.memory_wait, memory)
-            .await
-            .map(Result::ok)
-            .map_err(|_| Unanswerable::NoMemory)
+        self.budget(room).reserve(bytes).await
+    }
+
+    /// The memory for large answers, for one that is made later.
+    pub(super) fn budget(&self, room: &Room) -> Budget {
+        let responses = self.share.responses.clone();
+        Budget { responses, max_bytes: room.max_response_bytes, wait: room.memory_wait }
     }
 }
 

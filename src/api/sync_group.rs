@@ -26,7 +26,7 @@ pub(super) const SHAPE: Shape = &[
     since(0, Kind::Array(&[since(0, Kind::String), since(0, Kind::Bytes)])),
 ];
 
-pub(super) fn handle(
+pub(super) async fn handle(
     request: SyncGroupRequest,
     origin: Origin,
     room: &Room,
@@ -58,7 +58,8 @@ pub(super) fn handle(
     let input = |ticket| Input::Sync(ticket, asked);
     let waiting = coordinator.members.ask(peer.tenant, name.as_str(), input, coordinator.now_ms());
     let Some(waiting) = waiting else { return origin.encode(&refused(codes::UNKNOWN_MEMBER_ID)) };
-    members::reply(waiting, origin, move |answer| match answer {
+    let budget = peer.budget(room);
+    members::reply(waiting, origin, budget, move |answer| match answer {
         Ok(Answer::Sync(Ok(synced))) => SyncGroupResponse::default()
             .with_protocol_type(synced.protocol_type.as_deref().filter(|_| version >= 5).map(text))
             .with_protocol_name(synced.protocol_name.as_deref().filter(|_| version >= 5).map(text))
@@ -67,4 +68,5 @@ pub(super) fn handle(
         Ok(other) => unreachable!("a sync is answered by {other:?}"),
         Err(lost) => refused(members::code(&lost)),
     })
+    .await
 }
