@@ -12,6 +12,7 @@ use crate::coordinator::Coordinator;
 use crate::coordinator::quota::Quota;
 use crate::metrics::TenantMeter;
 use crate::model::names::TenantId;
+pub(super) use crate::model::names::cut;
 use crate::model::op::Actor;
 
 /// Who is at the other end of a connection, and which address it knows us by.
@@ -130,12 +131,6 @@ impl Peer {
         }
         last.clone()
     }
-}
-
-/// What the journal keeps of a name that a client gives itself: 256 bytes at most.
-pub(super) fn cut(name: &str) -> &str {
-    let end = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 256).last();
-    &name[..end.unwrap_or(0)]
 }
 
 pub(super) fn kib(bytes: usize) -> u32 {

@@ -1,20 +1,15 @@
 //! What the log tells of groups.
 
 use crate::model::group::Event;
+use crate::model::names::cut;
 
 /// One line per turn of a group's life; what each member does is for those who look closer.
 pub(super) fn tell(group: &str, event: &Event) {
-    let group = short(group);
+    let group = cut(group);
     match event {
         Event::RebalanceStarted { generation, why, member, said } => {
-            let said = short(said.as_deref().unwrap_or(""));
-            tracing::info!(
-                group,
-                generation,
-                member = member.as_deref().map(short),
-                said,
-                "rebalance: {why}"
-            );
+            let said = cut(said.as_deref().unwrap_or(""));
+            tracing::info!(group, generation, member = member.as_deref().map(cut), said, "rebalance: {why}");
         }
         Event::GenerationBegun { generation, members, protocol, leader } => {
             tracing::info!(
@@ -22,7 +17,7 @@ pub(super) fn tell(group: &str, event: &Event) {
                 generation,
                 members,
                 protocol = &**protocol,
-                leader = short(leader),
+                leader = cut(leader),
                 "all have joined"
             );
         }
@@ -41,18 +36,12 @@ pub(super) fn tell(group: &str, event: &Event) {
         Event::StaticReplaced { instance, old, new } => {
             tracing::info!(
                 group,
-                instance = short(instance),
-                old = short(old),
-                new = short(new),
+                instance = cut(instance),
+                old = cut(old),
+                new = cut(new),
                 "a static member is back"
             );
         }
         other => tracing::debug!(group, ?other, "group"),
     }
-}
-
-/// A client picks its names itself: 256 bytes of them will do.
-fn short(name: &str) -> &str {
-    let end = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 256).last();
-    &name[..end.unwrap_or(0)]
 }

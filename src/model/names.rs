@@ -153,6 +153,12 @@ impl TenantName {
     }
 }
 
+/// What the journal and the log keep of a name that a client gives itself: 256 bytes at most.
+pub fn cut(name: &str) -> &str {
+    let end = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 256).last();
+    &name[..end.unwrap_or(0)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
