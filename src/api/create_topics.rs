@@ -4,8 +4,9 @@
 //!   6: may be throttled (nobody is). 7: the topic id.
 //! * Each topic alone, in Kafka's order: a name that stands twice 42, a bad name 17, one that is there 36, configs 40, then
 //!   replicas (38, 39) and partitions (37). There is one broker, so one replica. `validate_only` makes nothing.
-//! * Configs that Kafka knows are checked as it checks them, and then forgotten: there are no records that they could
-//!   apply to. The answer tells what holds here, as DescribeConfigs does.
+//! * `offsetd.records=memory` keeps the topic's records in memory, `elsewhere` does not; without it `records.memory_streams`
+//!   decides. Configs that Kafka knows are checked as it checks them, and then forgotten: retention is the server's
+//!   settings. The answer tells what holds here, as DescribeConfigs does.
 //! * Deviations: more partitions than `streams.max_partitions` get 44, as Kafka's too large requests do; names that differ
 //!   in `.` and `_` alone may stand side by side (Kafka's metrics mix them up, ours do not); a validation has no topic id to
 //!   tell.
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use super::topics::{self, Failure};
 use super::{Peer, Room, Unanswerable, settings, text};
+use crate::model::bounds::Records;
 use crate::model::names::StreamName;
 use crate::model::op::Actor;
 use crate::model::refusal::Refusal;
@@ -65,7 +67,7 @@ pub(super) async fn handle(
         .into_iter()
         .zip(made)
         .map(|(topic, made)| match made {
-            Ok(made) => answer(topic.name, &made, version),
+            Ok(made) => answer(topic.name, &made, version, room),
             Err(failure) => failed(topic.name, failure),
         })
         .collect();
@@ -77,6 +79,7 @@ pub(super) async fn handle(
 struct Made {
     topic_id: Uuid,
     partitions: i32,
+    records: Records,
 }
 
 async fn one(
@@ -104,11 +107,12 @@ async fn one(
         topics::config(&config.name, config.value.as_deref())?;
     }
     let partitions = partitions(topic, room)?;
+    let records = records(topic, room);
     if validate_only {
-        return Ok(Made { topic_id: Uuid::nil(), partitions });
+        return Ok(Made { topic_id: Uuid::nil(), partitions, records });
     }
     let (tenant, client_id, address) = (&*peer.tenant_name, &*actor.client_id, &*actor.host);
-    match create(name.clone(), partitions, room, peer, actor).await {
+    match create(name.clone(), partitions, records, room, peer, actor).await {
         Ok(Ok(made)) => {
             let ignored_configs = topic.configs.len();
             tracing::info!(tenant, stream = %name, partitions, ignored_configs, client_id, address, "stream created");
@@ -124,14 +128,15 @@ async fn one(
 async fn create(
     name: StreamName,
     partitions: i32,
+    records: Records,
     room: &Room,
     peer: &Peer,
     actor: &Arc<Actor>,
 ) -> Result<Result<Made, Refusal>, Failure> {
-    let created = room.coordinator.create_stream(peer.tenant, name, partitions, actor.clone()).await;
+    let created = room.coordinator.create_stream(peer.tenant, name, partitions, records, actor.clone()).await;
     let made = |info: crate::model::op::StreamInfo| {
         let (topic_id, partitions) = (Uuid::from_bytes(info.topic_id), info.partitions);
-        Made { topic_id, partitions }
+        Made { topic_id, partitions, records: info.records }
     };
     Ok(created.map_err(|_| Failure::unavailable())?.map(made))
 }
@@ -195,12 +200,22 @@ fn assigned(topic: &CreatableTopic, room: &Room) -> Result<i32, Failure> {
     Ok(count)
 }
 
-fn answer(name: TopicName, made: &Made, version: i16) -> CreatableTopicResult {
+/// Where a topic's records are to be. Of a config that stands twice the last counts, as in Kafka.
+fn records(topic: &CreatableTopic, room: &Room) -> Records {
+    let said = topic.configs.iter().rev().find(|config| &*config.name == topics::RECORDS);
+    match said.and_then(|config| config.value.as_deref()).map(str::trim) {
+        Some(topics::MEMORY) => Records::Memory,
+        Some(_) => Records::Elsewhere,
+        None => room.coordinator.usual_records(),
+    }
+}
+
+fn answer(name: TopicName, made: &Made, version: i16, room: &Room) -> CreatableTopicResult {
     let answer = CreatableTopicResult::default().with_name(name).with_error_message(None);
     if version < 5 {
         return answer;
     }
-    let configs = settings::topic().into_iter().map(|setting| {
+    let configs = settings::topic(made.records, room).into_iter().map(|setting| {
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_static_str(setting.name))
             .with_config_source(setting.source())

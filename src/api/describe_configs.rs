@@ -94,7 +94,7 @@ async fn find(asked: &DescribeConfigsResource, room: &Room, peer: &Peer) -> Resu
         TOPIC => {
             let stream = topics::name(name)?;
             match room.coordinator.stream(peer.tenant, stream.as_str(), false).await {
-                Ok(Ok(_)) => Ok(settings::topic()),
+                Ok(Ok(stream)) => Ok(settings::topic(stream.records, room)),
                 // Without words, as in Kafka.
                 Ok(Err(_)) => {
                     let message = Some(StrBytes::default());

@@ -17,7 +17,7 @@ use kafka_protocol::messages::{
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::metadata::{TOPIC_OPERATIONS, is_internal};
+use super::metadata::{epoch_of, TOPIC_OPERATIONS, is_internal};
 use super::{Peer, Room, Unanswerable, text, topics};
 use crate::model::names::Partition;
 use crate::model::op::StreamInfo;
@@ -120,7 +120,7 @@ fn page(
         };
         let first = at(&name);
         let end = stream.partitions.min(first.saturating_add(left));
-        let partitions: Vec<_> = (first..end).map(|index| partition(index, node)).collect();
+        let partitions: Vec<_> = (first..end).map(|index| partition(index, epoch_of(&stream), node)).collect();
         left -= i32::try_from(partitions.len()).unwrap_or(left);
         topics.push(topic.with_topic_id(Uuid::from_bytes(stream.topic_id)).with_partitions(partitions));
         if end < stream.partitions {
@@ -130,11 +130,11 @@ fn page(
     answer.with_topics(topics)
 }
 
-fn partition(index: Partition, node: BrokerId) -> DescribeTopicPartitionsResponsePartition {
+fn partition(index: Partition, epoch: i32, node: BrokerId) -> DescribeTopicPartitionsResponsePartition {
     DescribeTopicPartitionsResponsePartition::default()
         .with_partition_index(index)
         .with_leader_id(node)
-        .with_leader_epoch(-1)
+        .with_leader_epoch(epoch)
         .with_replica_nodes(vec![node])
         .with_isr_nodes(vec![node])
         .with_eligible_leader_replicas(Some(Vec::new()))

@@ -3,9 +3,9 @@
 use kafka_protocol::messages::{
     ApiVersionsResponse, CreatePartitionsResponse, CreateTopicsResponse, DeleteGroupsResponse,
     DeleteTopicsResponse, DescribeClusterResponse, DescribeConfigsResponse, DescribeGroupsResponse,
-    DescribeTopicPartitionsResponse, FetchResponse, FindCoordinatorResponse, HeartbeatResponse,
+    DescribeTopicPartitionsResponse, FetchResponse, FindCoordinatorResponse, HeartbeatResponse, InitProducerIdResponse,
     JoinGroupResponse, LeaveGroupResponse, ListGroupsResponse, ListOffsetsResponse, MetadataResponse,
-    OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse, ProduceResponse, SyncGroupResponse,
+    OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse, OffsetForLeaderEpochResponse, ProduceResponse, SyncGroupResponse,
 };
 
 use crate::wire::codes::{self, Code};
@@ -40,6 +40,18 @@ impl Codes for FetchResponse {
     fn each(&self, see: &mut impl FnMut(Code)) {
         see(self.error_code);
         self.responses.iter().flat_map(|topic| &topic.partitions).for_each(|p| see(p.error_code));
+    }
+}
+
+impl Codes for InitProducerIdResponse {
+    fn each(&self, see: &mut impl FnMut(Code)) {
+        see(self.error_code);
+    }
+}
+
+impl Codes for OffsetForLeaderEpochResponse {
+    fn each(&self, see: &mut impl FnMut(Code)) {
+        self.topics.iter().flat_map(|topic| &topic.partitions).for_each(|p| see(p.error_code));
     }
 }
 

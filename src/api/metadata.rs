@@ -5,8 +5,9 @@
 //!   time. 4: whether to create what is not there (before: yes). 5: offline replicas. 7: leader epoch. 8: authorized
 //!   operations. 9: flexible. 10: topic ids in answers. 11: no more cluster operations. 12: ask by id (and then names
 //!   that are asked for beside count for nothing). 13: top-level code.
-//! * The leader epoch is -1: nothing here can answer OffsetForLeaderEpoch, and an invented epoch would come back in
-//!   commits and mean nothing.
+//! * The leader epoch of an in-memory stream is 0 for good: its log is never truncated and no offset is used twice, and an
+//!   epoch that rose with a restart would excuse commits that go back. Where the records are elsewhere it is -1: an
+//!   invented epoch would come back in commits and mean nothing.
 //! * Authorized operations, when asked for, are all there are, as from a Kafka without an authorizer.
 //! * Deviations: a stream created by being asked for is answered at once, with code 0, where Kafka answers 3 and lets the
 //!   client ask again; answers come in the order asked, each name or id once, where Kafka puts errors first or last;
@@ -22,7 +23,9 @@ use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, Topi
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
+use super::offset_for_leader_epoch::EPOCH;
 use super::{Peer, Room, Unanswerable, text};
+use crate::model::bounds::Records;
 use crate::model::op::StreamInfo;
 use crate::wire::codes::{self, Code};
 use crate::wire::guard::{Kind, Shape, only, since};
@@ -153,12 +156,21 @@ async fn one(topic: MetadataRequestTopic, create: bool, room: &Room, peer: &Peer
     }
 }
 
+/// The leader epoch of a stream's partitions.
+pub(super) fn epoch_of(stream: &StreamInfo) -> i32 {
+    match stream.records {
+        Records::Memory => EPOCH,
+        Records::Elsewhere => -1,
+    }
+}
+
 fn known(stream: &StreamInfo, node: BrokerId) -> MetadataResponseTopic {
+    let epoch = epoch_of(stream);
     let partition = |index| {
         MetadataResponsePartition::default()
             .with_partition_index(index)
             .with_leader_id(node)
-            .with_leader_epoch(-1)
+            .with_leader_epoch(epoch)
             .with_replica_nodes(vec![node])
             .with_isr_nodes(vec![node])
     };

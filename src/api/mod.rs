@@ -21,6 +21,7 @@ mod errors;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
+mod init_producer_id;
 mod join_group;
 mod leave_group;
 mod list_groups;
@@ -30,6 +31,7 @@ mod metadata;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod offset_for_leader_epoch;
 mod peer;
 mod produce;
 mod settings;
@@ -42,9 +44,10 @@ use bytes::BytesMut;
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
     DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
-    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest,
+    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+    InitProducerIdRequest, JoinGroupRequest,
     LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest, SyncGroupRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SyncGroupRequest,
 };
 use kafka_protocol::protocol::{Message, Request as KafkaRequest, StrBytes};
 
@@ -129,6 +132,18 @@ pub const APIS: &[Api] = &[
         "DeleteTopics",
         delete_topics::VERSIONS,
         delete_topics::SHAPE,
+    ),
+    api::<InitProducerIdRequest>(
+        ApiKey::InitProducerId,
+        "InitProducerId",
+        init_producer_id::VERSIONS,
+        init_producer_id::SHAPE,
+    ),
+    api::<OffsetForLeaderEpochRequest>(
+        ApiKey::OffsetForLeaderEpoch,
+        "OffsetForLeaderEpoch",
+        offset_for_leader_epoch::VERSIONS,
+        offset_for_leader_epoch::SHAPE,
     ),
     api::<DescribeConfigsRequest>(
         ApiKey::DescribeConfigs,
@@ -275,6 +290,8 @@ pub async fn handle(
         ApiKey::OffsetCommit | ApiKey::OffsetFetch | ApiKey::Metadata | ApiKey::ListGroups => None,
         ApiKey::ApiVersions | ApiKey::DescribeCluster => None,
         ApiKey::CreateTopics | ApiKey::DescribeConfigs | ApiKey::DescribeTopicPartitions => None,
+        // Its bytes are records, which the answer does not echo.
+        ApiKey::Fetch | ApiKey::Produce => None,
         ApiKey::JoinGroup
         | ApiKey::SyncGroup
         | ApiKey::Heartbeat
@@ -310,19 +327,19 @@ pub async fn handle(
         ApiKey::SyncGroup => sync_group::handle(decode(&origin, request)?, origin, room, peer).await,
         ApiKey::Heartbeat => heartbeat::handle(decode(&origin, request)?, origin, room, peer).await,
         ApiKey::LeaveGroup => leave_group::handle(decode(&origin, request)?, origin, room, peer).await,
-        ApiKey::Fetch => {
-            let (body, wait) = fetch::handle(decode(&origin, request)?, room, peer).await;
-            let answer = origin.answer(origin.version, &body, echo)?;
-            if wait.is_zero() {
-                return Ok(Reply::Now(answer.0, answer.1));
-            }
-            Ok(Reply::Parked(Parked(Box::pin(async move {
-                tokio::time::sleep(wait).await;
-                Ok(answer)
-            }))))
-        }
+        ApiKey::Fetch => fetch::handle(decode(&origin, request)?, origin, room, peer).await,
         ApiKey::Produce => {
-            let body = produce::handle(decode(&origin, request)?, origin.version)?;
+            match produce::handle(decode(&origin, request)?, origin.version, room, peer).await? {
+                Some((body, memory)) => origin.encode_with(origin.version, &body, memory),
+                None => Ok(Reply::Now(BytesMut::new(), None)),
+            }
+        }
+        ApiKey::InitProducerId => {
+            let body = init_producer_id::handle(&decode(&origin, request)?, room).await;
+            origin.encode_with(origin.version, &body, echo)
+        }
+        ApiKey::OffsetForLeaderEpoch => {
+            let body = offset_for_leader_epoch::handle(decode(&origin, request)?, room, peer).await;
             origin.encode_with(origin.version, &body, echo)
         }
         ApiKey::ListOffsets => {

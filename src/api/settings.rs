@@ -1,8 +1,9 @@
 //! What DescribeConfigs tells of the broker, of a topic and of a group: settings that hold here, under Kafka's names
 //! where ours is the same thing, and under `offsetd.` where Kafka has none. Nothing is told that is not so.
 
-use super::{Peer, Room};
+use super::{Peer, Room, topics};
 use crate::config::{Catalogue, Config, RefusalCode};
+use crate::model::bounds::Records;
 
 /// Kafka's `ConfigType`.
 const BOOLEAN: i8 = 1;
@@ -137,15 +138,51 @@ pub(super) fn broker(room: &Room, peer: &Peer) -> Vec<Setting> {
     settings
 }
 
-/// A topic's, sorted by name: no records are kept, so there is nothing to retain or to compact.
-pub(super) fn topic() -> Vec<Setting> {
-    vec![
-        Setting::fixed("cleanup.policy", LIST, "delete", "No record is compacted: none is kept."),
+/// A topic's, sorted by name: how long its records are kept, if they are kept here at all.
+pub(super) fn topic(records: Records, room: &Room) -> Vec<Setting> {
+    let (ours, usual) = (&*room.config, Config::default());
+    let both = |of: fn(&Config) -> u64| (of(ours), of(&usual));
+    let mut settings = vec![
+        Setting::fixed("cleanup.policy", LIST, "delete", "No record is compacted."),
         Setting::fixed("min.insync.replicas", INT, "1", "There is one broker."),
-        Setting::fixed("retention.bytes", LONG, "0", "No records are kept."),
-        Setting::fixed("retention.ms", LONG, "0", "No records are kept."),
         Setting::fixed("unclean.leader.election.enable", BOOLEAN, "false", "There is one broker."),
-    ]
+    ];
+    match records {
+        Records::Elsewhere => settings.extend([
+            Setting::fixed(topics::RECORDS, STRING, topics::ELSEWHERE, "No records are kept here."),
+            Setting::fixed("retention.bytes", LONG, "0", "No records are kept here."),
+            Setting::fixed("retention.ms", LONG, "0", "No records are kept here."),
+        ]),
+        Records::Memory => settings.extend([
+            Setting::fixed(topics::RECORDS, STRING, topics::MEMORY, "Gone with the server; the oldest go first."),
+            Setting::new(
+                "max.message.bytes",
+                INT,
+                both(|c| c.records.max_batch_bytes as u64),
+                "Largest record batch: records.max_batch_bytes.",
+            ),
+            Setting::new(
+                "offsetd.retention.records",
+                LONG,
+                both(|c| c.records.max_records),
+                "Records kept of a partition: records.max_records.",
+            ),
+            Setting::new(
+                "retention.bytes",
+                LONG,
+                both(|c| c.records.max_bytes as u64),
+                "Bytes kept of a partition: records.max_bytes.",
+            ),
+            Setting::new(
+                "retention.ms",
+                LONG,
+                both(|c| c.records.max_age_ms),
+                "How long records are kept: records.max_age_ms.",
+            ),
+        ]),
+    }
+    settings.sort_unstable_by_key(|setting| setting.name);
+    settings
 }
 
 /// A group's.

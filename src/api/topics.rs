@@ -144,7 +144,13 @@ enum Takes {
 
 const INT: i64 = i32::MAX as i64;
 
-/// Topic configs that Kafka 4.4 knows. None does anything here, since there are no records.
+/// Where a topic's records are to be: our own config, beside those of Kafka 4.4, which do nothing here.
+pub(super) const RECORDS: &str = "offsetd.records";
+/// Its values.
+pub(super) const MEMORY: &str = "memory";
+pub(super) const ELSEWHERE: &str = "elsewhere";
+
+/// Topic configs that are known.
 const CONFIGS: &[(&str, Takes)] = &[
     ("cleanup.policy", Takes::ListOf(&["compact", "delete"])),
     ("compression.gzip.level", Takes::Int(-1, 9)),
@@ -170,6 +176,7 @@ const CONFIGS: &[(&str, Takes)] = &[
     ("min.cleanable.dirty.ratio", Takes::Ratio),
     ("min.compaction.lag.ms", Takes::Long(0)),
     ("min.insync.replicas", Takes::Int(1, INT)),
+    (RECORDS, Takes::OneOf(&[MEMORY, ELSEWHERE])),
     ("preallocate", Takes::Boolean),
     ("remote.copy.lag.bytes", Takes::Long(-1)),
     ("remote.copy.lag.ms", Takes::Long(-1)),

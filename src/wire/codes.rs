@@ -22,6 +22,8 @@ pub const COORDINATOR_LOAD_IN_PROGRESS: Code = 14;
 pub const COORDINATOR_NOT_AVAILABLE: Code = 15;
 /// A topic name that cannot be.
 pub const INVALID_TOPIC: Code = 17;
+/// Acks other than -1, 0 and 1.
+pub const INVALID_REQUIRED_ACKS: Code = 21;
 /// The generation is not the group's.
 pub const ILLEGAL_GENERATION: Code = 22;
 /// The member is not in the group.
@@ -30,6 +32,8 @@ pub const UNKNOWN_MEMBER_ID: Code = 25;
 pub const INCONSISTENT_GROUP_PROTOCOL: Code = 23;
 /// A group id where one is needed.
 pub const INVALID_GROUP_ID: Code = 24;
+/// No transactions here: every client gives up at once.
+pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Code = 53;
 /// A session timeout out of bounds.
 pub const INVALID_SESSION_TIMEOUT: Code = 26;
 /// The members are to join again.
@@ -58,6 +62,10 @@ pub const NON_EMPTY_GROUP: Code = 68;
 pub const GROUP_ID_NOT_FOUND: Code = 69;
 /// No such fetch session: none are kept.
 pub const FETCH_SESSION_ID_NOT_FOUND: Code = 70;
+/// The client's leader epoch is older than ours.
+pub const FENCED_LEADER_EPOCH: Code = 74;
+/// The client's leader epoch is newer than ours.
+pub const UNKNOWN_LEADER_EPOCH: Code = 75;
 /// Come again with the member id given (KIP-394).
 pub const MEMBER_ID_REQUIRED: Code = 79;
 /// The group takes no more members.

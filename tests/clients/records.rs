@@ -1,0 +1,180 @@
+//! In-memory streams, end to end: records go in and come out, groups commit, and cannot go back.
+
+use std::process::{Command, Stdio};
+use std::{io::Write, thread};
+
+use crate::client::{Client, skipped};
+use crate::server::Server;
+
+const MEMORY: &[(&str, &str)] =
+    &[("OFFSETD_RECORDS_MEMORY_STREAMS", "true"), ("OFFSETD_GROUPS_INITIAL_REBALANCE_DELAY_MS", "0")];
+
+/// What a kcat printed.
+struct Said {
+    code: Option<i32>,
+    lines: Vec<String>,
+    errors: String,
+}
+
+fn kcat_is_there() -> bool {
+    let there = Command::new("kcat").arg("-V").output().is_ok_and(|output| output.status.success());
+    there || skipped("kcat", "kcat is missing; run tests/clients/setup.sh")
+}
+
+fn kcat(server: &Server, args: &str, input: &str) -> Said {
+    let mut child = Command::new("kcat")
+        .args(["-b", &server.address.to_string()])
+        .args(args.split(' '))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start kcat");
+    let (mut pipe, input) = (child.stdin.take().unwrap(), input.to_owned());
+    let writer = thread::spawn(move || pipe.write_all(input.as_bytes()));
+    let output = child.wait_with_output().expect("run kcat");
+    // A consumer takes no input, and may be gone before it is given any.
+    let _ = writer.join();
+    Said {
+        code: output.status.code(),
+        lines: String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect(),
+        errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The lines of a kcat that has to succeed.
+fn lines(server: &Server, args: &str, input: &str) -> Vec<String> {
+    let said = kcat(server, args, input);
+    assert_eq!(said.code, Some(0), "kcat {args}: {}", said.errors);
+    said.lines
+}
+
+fn numbered(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|n| format!("record {n}")).collect()
+}
+
+fn input(range: std::ops::Range<u32>) -> String {
+    numbered(range).iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// The committed position of a group on partition 0 of a stream.
+fn committed(server: &Server, group: &str, stream: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_offsetd"))
+        .args(["offsets", "get", group, &format!("{stream}:0"), "--output", "json", "--bootstrap-server"])
+        .arg(server.address.to_string())
+        .output()
+        .expect("run offsetd offsets get");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let after = text.split_once("\"offset\"").expect("an offset").1;
+    after.chars().skip_while(|c| !c.is_ascii_digit() && *c != '-').take_while(|c| c.is_ascii_digit() || *c == '-').collect()
+}
+
+/// Every way in which kcat produces and consumes; each goes on where it ended, and a restart of the server changes nothing
+/// but that the records are gone.
+#[test]
+fn kcat_end_to_end() {
+    if !kcat_is_there() {
+        return;
+    }
+    let mut server = Server::with(MEMORY);
+    lines(&server, "-P -t orders", &input(0..100));
+    assert_eq!(lines(&server, "-C -t orders -e -q", ""), numbered(0..100));
+    assert_eq!(lines(&server, "-Q -t orders:0:-1", ""), ["orders [0] offset 100"]);
+    assert_eq!(lines(&server, "-Q -t orders:0:-2", ""), ["orders [0] offset 0"]);
+    let listed = lines(&server, "-L -t orders", "");
+    assert!(listed.iter().any(|line| line.contains("topic \"orders\" with 1 partitions")), "{listed:?}");
+
+    // A simple consumer commits when it ends, a member when it leaves.
+    let simple = "-C -t orders -o stored -X group.id=simple -X auto.offset.reset=earliest -e -q";
+    let member = "-G member -X auto.offset.reset=earliest -e -q orders";
+    for read in [simple, member] {
+        assert_eq!(lines(&server, read, ""), numbered(0..100));
+        assert_eq!(lines(&server, read, ""), [""; 0], "it goes on where it ended");
+    }
+    assert_eq!([committed(&server, "simple", "orders"), committed(&server, "member", "orders")], ["100", "100"]);
+    lines(&server, "-P -t orders", &input(100..150));
+    for read in [simple, member] {
+        assert_eq!(lines(&server, read, ""), numbered(100..150));
+    }
+
+    // The records are gone, and no offset is used twice.
+    server.kill_and_restart();
+    assert_eq!(lines(&server, "-Q -t orders:0:-1", ""), ["orders [0] offset 150"]);
+    assert_eq!(lines(&server, "-Q -t orders:0:-2", ""), ["orders [0] offset 150"]);
+    for read in [simple, member] {
+        assert_eq!(lines(&server, read, ""), [""; 0]);
+    }
+    lines(&server, "-P -t orders", &input(150..200));
+    assert_eq!(lines(&server, r"-C -t orders -e -q -f %o:%s\n", "").first().unwrap(), "150:record 150");
+    for read in [simple, member] {
+        assert_eq!(lines(&server, read, ""), numbered(150..200));
+    }
+
+    // Back in the log is not back in the position: kcat reads, and its commit is refused, which it does not say.
+    let again = "-C -t orders -o 160 -c 5 -X group.id=simple -q";
+    assert_eq!(lines(&server, again, ""), numbered(160..165));
+    assert_eq!(committed(&server, "simple", "orders"), "200");
+}
+
+/// Each codec of kcat, and a producer that wants no answer.
+#[test]
+fn kcat_produces_in_all_ways() {
+    if !kcat_is_there() {
+        return;
+    }
+    let server = Server::with(MEMORY);
+    for (nth, how) in ["-z none", "-z gzip", "-z snappy", "-z lz4", "-z zstd", "-X acks=0", "-X acks=1", "-X enable.idempotence=true"]
+        .into_iter()
+        .enumerate()
+    {
+        let stream = format!("stream-{nth}");
+        lines(&server, &format!("-P -t {stream} {how}"), &input(0..500));
+        assert_eq!(lines(&server, &format!("-C -t {stream} -e -q"), ""), numbered(0..500), "{how}");
+    }
+    let keyed = "a:1\nb:2\na:3\n";
+    lines(&server, "-P -t keyed -K: -H source=kcat", keyed);
+    assert_eq!(lines(&server, r"-C -t keyed -e -q -f %k:%s:%h\n", ""), ["a:1:source=kcat", "b:2:source=kcat", "a:3:source=kcat"]);
+}
+
+/// A hundred thousand records, two members, and a server killed while nothing is under way: each record is read once.
+#[test]
+fn two_kcats_share_a_hundred_thousand_records() {
+    if !kcat_is_there() {
+        return;
+    }
+    let mut server = Server::with(&[
+        ("OFFSETD_RECORDS_MEMORY_STREAMS", "true"),
+        ("OFFSETD_GROUPS_INITIAL_REBALANCE_DELAY_MS", "0"),
+        ("OFFSETD_STREAMS_DEFAULT_PARTITIONS", "4"),
+        ("OFFSETD_RECORDS_MAX_RECORDS", "100000"),
+    ]);
+    const ALL: u32 = 100_000;
+    let spawn = |server: &Server| {
+        let mut command = Command::new("kcat");
+        command.args(["-b", &server.address.to_string()]);
+        command.args("-G g -X auto.offset.reset=earliest -X auto.commit.interval.ms=200 orders -q -u".split(' '));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().expect("start kcat")
+    };
+    lines(&server, "-P -t orders", &input(0..ALL / 2));
+    let mut members = [spawn(&server), spawn(&server)];
+    wait_for_positions(&server, ALL / 2);
+    server.kill_and_restart();
+    lines(&server, "-P -t orders", &input(ALL / 2..ALL));
+    wait_for_positions(&server, ALL);
+    let mut seen = Vec::new();
+    for member in &mut members {
+        let status = Command::new("kill").args(["-s", "INT", &member.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()));
+    }
+    for member in members {
+        let output = member.wait_with_output().expect("wait for kcat");
+        seen.extend(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned));
+    }
+    assert_eq!(seen.len(), ALL as usize);
+    seen.sort_unstable();
+    let mut expected = numbered(0..ALL);
+    expected.sort_unstable();
+    assert!(seen == expected, "a record is missing, or there twice");
+}
