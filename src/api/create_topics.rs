@@ -206,7 +206,7 @@ fn records(topic: &CreatableTopic, room: &Room) -> Records {
     match said.and_then(|config| config.value.as_deref()).map(str::trim) {
         Some(topics::MEMORY) => Records::Memory,
         Some(_) => Records::Elsewhere,
-        None => room.coordinator.usual_records(),
+        None => room.coordinator.limits().default_records,
     }
 }
 
