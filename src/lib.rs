@@ -12,6 +12,8 @@ pub mod embed;
 pub mod config;
 #[cfg(feature = "server")]
 pub mod metrics;
+#[cfg(feature = "server")]
+pub mod records;
 
 #[cfg(feature = "server")]
 pub mod coordinator;

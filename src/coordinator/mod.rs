@@ -4,6 +4,7 @@
 mod cell;
 pub mod expiry;
 pub mod guard;
+pub mod logs;
 pub mod membership;
 pub mod quota;
 mod seeing;

@@ -4,16 +4,23 @@ use kafka_protocol::error::ResponseError;
 
 use crate::config::RefusalCode;
 use crate::model::refusal::Refusal;
+use crate::records::{AppendRefused, ReadRefused};
 
 /// A Kafka error code (Kafka: `org.apache.kafka.common.protocol.Errors`).
 pub type Code = i16;
 
 /// All is well.
 pub const NONE: Code = 0;
+/// An offset before the start or beyond the end of a log.
+pub const OFFSET_OUT_OF_RANGE: Code = 1;
+/// A record batch that is none, or whose checksum is another's.
+pub const CORRUPT_MESSAGE: Code = 2;
 /// No such topic or partition.
 pub const UNKNOWN_TOPIC_OR_PARTITION: Code = 3;
 /// The topic is in the making: clients ask again.
 pub const LEADER_NOT_AVAILABLE: Code = 5;
+/// A record batch larger than allowed.
+pub const MESSAGE_TOO_LARGE: Code = 10;
 /// Metadata string longer than allowed.
 pub const OFFSET_METADATA_TOO_LARGE: Code = 12;
 /// The coordinator cannot answer yet: clients wait and ask again.
@@ -24,6 +31,8 @@ pub const COORDINATOR_NOT_AVAILABLE: Code = 15;
 pub const INVALID_TOPIC: Code = 17;
 /// Acks other than -1, 0 and 1.
 pub const INVALID_REQUIRED_ACKS: Code = 21;
+/// A record batch larger than a whole log.
+pub const RECORD_LIST_TOO_LARGE: Code = 18;
 /// The generation is not the group's.
 pub const ILLEGAL_GENERATION: Code = 22;
 /// The member is not in the group.
@@ -40,6 +49,8 @@ pub const INVALID_SESSION_TIMEOUT: Code = 26;
 pub const REBALANCE_IN_PROGRESS: Code = 27;
 /// Alternative code of a regression.
 pub const INVALID_COMMIT_OFFSET_SIZE: Code = 28;
+/// A record's timestamp out of bounds.
+pub const INVALID_TIMESTAMP: Code = 32;
 /// No such version of this API.
 pub const UNSUPPORTED_VERSION: Code = 35;
 /// A topic of this name is there.
@@ -56,6 +67,14 @@ pub const INVALID_CONFIG: Code = 40;
 pub const INVALID_REQUEST: Code = 42;
 /// Code of a regression: no client retries it, and its text is true.
 pub const POLICY_VIOLATION: Code = 44;
+/// A gap in a producer's sequence numbers.
+pub const OUT_OF_ORDER_SEQUENCE_NUMBER: Code = 45;
+/// A producer's epoch older than one seen.
+pub const INVALID_PRODUCER_EPOCH: Code = 47;
+/// Not a state in which a transaction could do this.
+pub const INVALID_TXN_STATE: Code = 48;
+/// The log cannot be written or read now: clients ask again.
+pub const KAFKA_STORAGE_ERROR: Code = 56;
 /// The group has members.
 pub const NON_EMPTY_GROUP: Code = 68;
 /// No such group.
@@ -66,6 +85,8 @@ pub const FETCH_SESSION_ID_NOT_FOUND: Code = 70;
 pub const FENCED_LEADER_EPOCH: Code = 74;
 /// The client's leader epoch is newer than ours.
 pub const UNKNOWN_LEADER_EPOCH: Code = 75;
+/// A compression that cannot be, or not in this version.
+pub const UNSUPPORTED_COMPRESSION_TYPE: Code = 76;
 /// Come again with the member id given (KIP-394).
 pub const MEMBER_ID_REQUIRED: Code = 79;
 /// The group takes no more members.
@@ -74,6 +95,8 @@ pub const GROUP_MAX_SIZE_REACHED: Code = 81;
 pub const GROUP_SUBSCRIBED_TO_TOPIC: Code = 86;
 /// Another member has the static name (KIP-345).
 pub const FENCED_INSTANCE_ID: Code = 82;
+/// A record batch that cannot be.
+pub const INVALID_RECORD: Code = 87;
 /// No topic with this id.
 pub const UNKNOWN_TOPIC_ID: Code = 100;
 
@@ -170,6 +193,35 @@ pub fn of_catalogue(refusal: &Refusal) -> Code {
         | Refusal::PartitionOutOfRange { .. } => POLICY_VIOLATION,
         Refusal::NoSpace { .. } => NO_SPACE,
         _ => UNKNOWN_TOPIC_OR_PARTITION,
+    }
+}
+
+/// The code of a partition of a Produce answer. What is worth another try gets 56, which every producer retries by itself
+/// (14 none does).
+pub fn of_append(refusal: &AppendRefused) -> Code {
+    match refusal {
+        AppendRefused::Unknown => UNKNOWN_TOPIC_OR_PARTITION,
+        AppendRefused::Elsewhere => POLICY_VIOLATION,
+        AppendRefused::Corrupt(_) => CORRUPT_MESSAGE,
+        AppendRefused::Invalid(_) => INVALID_RECORD,
+        AppendRefused::InvalidTimestamp { .. } => INVALID_TIMESTAMP,
+        AppendRefused::BatchTooLarge { .. } => MESSAGE_TOO_LARGE,
+        AppendRefused::LargerThanLog { .. } => RECORD_LIST_TOO_LARGE,
+        AppendRefused::UnsupportedCompression => UNSUPPORTED_COMPRESSION_TYPE,
+        AppendRefused::Transactional => INVALID_TXN_STATE,
+        AppendRefused::OutOfOrderSequence { .. } => OUT_OF_ORDER_SEQUENCE_NUMBER,
+        AppendRefused::OldProducerEpoch { .. } => INVALID_PRODUCER_EPOCH,
+        AppendRefused::NoMemory | AppendRefused::NoSpace | AppendRefused::Unavailable => KAFKA_STORAGE_ERROR,
+    }
+}
+
+/// The code of a partition whose records could not be read, or whose bounds could not be told. What is elsewhere is a
+/// caller's to answer; it is no error of its own.
+pub fn of_read(refusal: &ReadRefused) -> Code {
+    match refusal {
+        ReadRefused::Unknown | ReadRefused::Elsewhere => UNKNOWN_TOPIC_OR_PARTITION,
+        ReadRefused::OutOfRange(_) => OFFSET_OUT_OF_RANGE,
+        ReadRefused::Unavailable => KAFKA_STORAGE_ERROR,
     }
 }
 
