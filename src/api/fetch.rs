@@ -128,16 +128,16 @@ impl Asked {
     }
 
     fn places(&self) -> Vec<ReadPlace<'_>> {
-        let of_topic = |topic: &'_ FetchTopic| {
-            let place = |asked: &FetchPartition| ReadPlace {
+        let mut places = Vec::new();
+        for topic in &self.topics {
+            places.extend(topic.partitions.iter().map(|asked| ReadPlace {
                 stream: topic.topic.as_str(),
                 partition: asked.partition,
                 offset: asked.fetch_offset,
                 max_bytes: usize::try_from(asked.partition_max_bytes).unwrap_or(0),
-            };
-            topic.partitions.iter().map(place).collect::<Vec<_>>()
-        };
-        self.topics.iter().flat_map(of_topic).collect()
+            }));
+        }
+        places
     }
 
     /// Looks once, without waiting: records up to `max_bytes`, or one batch that is larger.

@@ -1,10 +1,19 @@
 //! In-memory streams, end to end: records go in and come out, groups commit, and cannot go back.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
 use std::process::{Command, Stdio};
-use std::{io::Write, thread};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use crate::client::{Client, skipped};
 use crate::server::Server;
+
+/// Far above what anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const MEMORY: &[(&str, &str)] =
     &[("OFFSETD_RECORDS_MEMORY_STREAMS", "true"), ("OFFSETD_GROUPS_INITIAL_REBALANCE_DELAY_MS", "0")];
@@ -57,17 +66,23 @@ fn input(range: std::ops::Range<u32>) -> String {
     numbered(range).iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// The committed position of a group on partition 0 of a stream.
-fn committed(server: &Server, group: &str, stream: &str) -> String {
+/// What offsetd's own command prints as JSON.
+fn offsetd(server: &Server, args: &str) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_offsetd"))
-        .args(["offsets", "get", group, &format!("{stream}:0"), "--output", "json", "--bootstrap-server"])
-        .arg(server.address.to_string())
+        .args(args.split(' '))
+        .args(["--output", "json", "--bootstrap-server", &server.address.to_string()])
         .output()
-        .expect("run offsetd offsets get");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("text");
-    let after = text.split_once("\"offset\"").expect("an offset").1;
-    after.chars().skip_while(|c| !c.is_ascii_digit() && *c != '-').take_while(|c| c.is_ascii_digit() || *c == '-').collect()
+        .expect("run offsetd");
+    assert!(output.status.success(), "offsetd {args}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// The committed positions of a group, by stream and partition.
+fn committed(server: &Server, group: &str) -> BTreeMap<String, i64> {
+    let said = offsetd(server, &format!("offsets get {group}"));
+    let offsets = said["offsets"].as_array().expect("offsets").iter();
+    let place = |offset: &Value| format!("{} [{}]", offset["stream"].as_str().unwrap(), offset["partition"]);
+    offsets.map(|offset| (place(offset), offset["offset"].as_i64().unwrap())).collect()
 }
 
 /// Every way in which kcat produces and consumes; each goes on where it ended, and a restart of the server changes nothing
@@ -92,7 +107,9 @@ fn kcat_end_to_end() {
         assert_eq!(lines(&server, read, ""), numbered(0..100));
         assert_eq!(lines(&server, read, ""), [""; 0], "it goes on where it ended");
     }
-    assert_eq!([committed(&server, "simple", "orders"), committed(&server, "member", "orders")], ["100", "100"]);
+    for group in ["simple", "member"] {
+        assert_eq!(committed(&server, group)["orders [0]"], 100);
+    }
     lines(&server, "-P -t orders", &input(100..150));
     for read in [simple, member] {
         assert_eq!(lines(&server, read, ""), numbered(100..150));
@@ -114,7 +131,7 @@ fn kcat_end_to_end() {
     // Back in the log is not back in the position: kcat reads, and its commit is refused, which it does not say.
     let again = "-C -t orders -o 160 -c 5 -X group.id=simple -q";
     assert_eq!(lines(&server, again, ""), numbered(160..165));
-    assert_eq!(committed(&server, "simple", "orders"), "200");
+    assert_eq!(committed(&server, "simple")["orders [0]"], 200);
 }
 
 /// Each codec of kcat, and a producer that wants no answer.
@@ -137,6 +154,8 @@ fn kcat_produces_in_all_ways() {
     assert_eq!(lines(&server, r"-C -t keyed -e -q -f %k:%s:%h\n", ""), ["a:1:source=kcat", "b:2:source=kcat", "a:3:source=kcat"]);
 }
 
+const ALL: u32 = 100_000;
+
 /// A hundred thousand records, two members, and a server killed while nothing is under way: each record is read once.
 #[test]
 fn two_kcats_share_a_hundred_thousand_records() {
@@ -149,32 +168,98 @@ fn two_kcats_share_a_hundred_thousand_records() {
         ("OFFSETD_STREAMS_DEFAULT_PARTITIONS", "4"),
         ("OFFSETD_RECORDS_MAX_RECORDS", "100000"),
     ]);
-    const ALL: u32 = 100_000;
-    let spawn = |server: &Server| {
+    lines(&server, "-P -t orders", &input(0..ALL / 2));
+    let member = || {
+        let file = tempfile::NamedTempFile::new().expect("a file for its records");
         let mut command = Command::new("kcat");
         command.args(["-b", &server.address.to_string()]);
-        command.args("-G g -X auto.offset.reset=earliest -X auto.commit.interval.ms=200 orders -q -u".split(' '));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        command.spawn().expect("start kcat")
+        command.args("-G g -X auto.offset.reset=earliest -X auto.commit.interval.ms=200 orders -q".split(' '));
+        command.stdin(Stdio::null()).stdout(file.reopen().expect("the file")).stderr(Stdio::null());
+        (command.spawn().expect("start kcat"), file)
     };
-    lines(&server, "-P -t orders", &input(0..ALL / 2));
-    let mut members = [spawn(&server), spawn(&server)];
-    wait_for_positions(&server, ALL / 2);
+    let members = [member(), member()];
+    await_ends(&server, ALL / 2);
+    // Nothing is under way: what the members have read is committed.
     server.kill_and_restart();
     lines(&server, "-P -t orders", &input(ALL / 2..ALL));
-    wait_for_positions(&server, ALL);
+    await_ends(&server, ALL);
     let mut seen = Vec::new();
-    for member in &mut members {
-        let status = Command::new("kill").args(["-s", "INT", &member.id().to_string()]).status();
+    for (mut child, file) in members {
+        let status = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
         assert!(status.is_ok_and(|status| status.success()));
-    }
-    for member in members {
-        let output = member.wait_with_output().expect("wait for kcat");
-        seen.extend(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned));
+        assert!(child.wait().expect("wait for kcat").success());
+        seen.extend(fs::read_to_string(file.path()).expect("its records").lines().map(str::to_owned));
     }
     assert_eq!(seen.len(), ALL as usize);
     seen.sort_unstable();
     let mut expected = numbered(0..ALL);
     expected.sort_unstable();
     assert!(seen == expected, "a record is missing, or there twice");
+}
+
+/// Waits until the group `g` has committed the ends of all partitions of `orders`, which are `all` records together.
+fn await_ends(server: &Server, all: u32) {
+    let query = "-Q -t orders:0:-1 -t orders:1:-1 -t orders:2:-1 -t orders:3:-1";
+    let ends: BTreeMap<String, i64> = lines(server, query, "")
+        .iter()
+        .map(|line| line.split_once(" offset ").expect("a line of kcat -Q"))
+        .map(|(place, end)| (place.to_owned(), end.parse().expect("an offset")))
+        .filter(|(_, end)| *end > 0)
+        .collect();
+    assert_eq!(ends.values().sum::<i64>(), i64::from(all));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let committed = committed(server, "g");
+        if committed == ends {
+            return;
+        }
+        assert!(Instant::now() < deadline, "committed {committed:?}, the ends are {ends:?}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Libraries: each codec and way that they have, a group, times, bounds, and a commit that would go back.
+#[test]
+fn libraries_produce_and_consume() {
+    let story = |program: &'static str, sees: &[&str]| {
+        let client = Client::python(program, "python", "requirements.txt", "records.py", program);
+        if !client.is_there() {
+            return;
+        }
+        let server = Server::with(MEMORY);
+        let output = client.command().args([program, &server.address.to_string()]).output().expect("run it");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.lines().collect::<Vec<_>>(), sees, "{program}: {errors}\n{}", server.log());
+    };
+    story(
+        "confluent",
+        &[
+            "produced none 100",
+            "produced gzip 100",
+            "produced snappy 100",
+            "produced lz4 100",
+            "produced zstd 100",
+            "consumed 500 none 0 zstd 99",
+            "committed 500",
+            "bounds 0 500",
+            "by time at or before",
+            "refused POLICY_VIOLATION",
+            "committed 500",
+        ],
+    );
+    for program in ["kafka_python", "aiokafka"] {
+        story(
+            program,
+            &[
+                "produced None 100",
+                "produced gzip 100",
+                "consumed 200 None 0 gzip 99",
+                "committed 200",
+                "bounds 0 200",
+                "refused PolicyViolationError: [Error 44] PolicyViolationError",
+                "committed 200",
+            ],
+        );
+    }
 }
