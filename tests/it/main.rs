@@ -45,6 +45,7 @@ mod offset_delete;
 mod offset_fetch;
 mod pipelining;
 mod produce;
+mod records;
 mod serve;
 mod shell;
 mod space;
