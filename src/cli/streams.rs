@@ -49,6 +49,9 @@ pub(super) struct Create {
     /// Copies of each partition; if not given, as many as the server makes by itself
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
     replication_factor: Option<i16>,
+    /// Settings of each (Kafka's topic configs), such as offsetd.records=memory to keep records in the server's memory
+    #[arg(long = "config", value_name = "NAME=VALUE", value_parser = config)]
+    configs: Vec<(String, String)>,
     #[command(flatten)]
     wire: Wire,
 }
@@ -104,13 +107,18 @@ async fn list(List { names, wire }: &List) -> Result<ExitCode, Failure> {
 }
 
 async fn create(arguments: &Create) -> Result<ExitCode, Failure> {
-    let Create { names, partitions, replication_factor, wire } = arguments;
+    let Create { names, partitions, replication_factor, configs, wire } = arguments;
     let mut cluster = wire.connect().await?;
     let mut results = Vec::new();
     for name in names {
-        results.push(cluster.create_topic(name, *partitions, *replication_factor).await?);
+        results.push(cluster.create_topic(name, *partitions, *replication_factor, configs).await?);
     }
     Ok(told(wire, names, "created", &results))
+}
+
+fn config(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("it takes NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 async fn delete(Delete { names, wire }: &Delete) -> Result<ExitCode, Failure> {

@@ -1,6 +1,6 @@
 //! Topics: listed, created and deleted, the latter two at the controller.
 
-use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, TopicName};
 
@@ -51,20 +51,26 @@ impl Cluster {
     }
 
     /// Creates a topic. `None`: as many partitions, or copies of each, as the server gives by itself.
+    /// `configs`: names and values.
     pub async fn create_topic(
         &mut self,
         name: &str,
         partitions: Option<i32>,
         replicas: Option<i16>,
+        configs: &[(String, String)],
     ) -> Result<Result<(), Refused>, Error> {
         let timeout_ms = i32::try_from(self.settings.timeout.as_millis()).unwrap_or(i32::MAX);
+        let config = |(name, value): &(String, String)| {
+            CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value)))
+        };
         let build = |version| {
             // Versions below 4 have no word for "your default" (KIP-464).
             let default = if version >= 4 { -1 } else { 1 };
             let topic = CreatableTopic::default()
                 .with_name(TopicName(text(name)))
                 .with_num_partitions(partitions.unwrap_or(default))
-                .with_replication_factor(replicas.unwrap_or(default as i16));
+                .with_replication_factor(replicas.unwrap_or(default as i16))
+                .with_configs(configs.iter().map(config).collect());
             CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(timeout_ms)
         };
         let (at, answer) = self.ask_controller(build).await?;
