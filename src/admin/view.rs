@@ -44,7 +44,7 @@ pub struct EventView {
     pub sequence: u64,
     /// What: `committed`; `excused`, `observed` and `unguarded` for commits that went back and were stored; `refused` and
     /// `clamped` for those that were not; `offset_deleted`, `group_deleted`, `expired`, `baseline`, `stream_created`,
-    /// `stream_grown`, `stream_deleted`.
+    /// `stream_grown`, `stream_deleted`, `bounds_lowered` (of a partition: `proposed` and `stored` are its ends).
     pub what: String,
     /// The group.
     pub group: Option<String>,
@@ -84,6 +84,7 @@ impl From<&Event> for EventView {
             EventKind::StreamCreated { .. } => ("stream_created", None, None, 0),
             EventKind::StreamGrown { .. } => ("stream_grown", None, None, 0),
             EventKind::StreamDeleted { .. } => ("stream_deleted", None, None, 0),
+            EventKind::BoundsLowered { from, to } => ("bounds_lowered", Some(to.end), Some(from.end), 0),
         };
         Self {
             at: rfc3339(event.at_ms),

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::topics::{self, Failure};
 use super::{Peer, Room, Unanswerable, settings, text};
+use crate::model::bounds::Records;
 use crate::model::names::StreamName;
 use crate::model::op::Actor;
 use crate::model::refusal::Refusal;
@@ -128,7 +129,8 @@ async fn create(
     peer: &Peer,
     actor: &Arc<Actor>,
 ) -> Result<Result<Made, Refusal>, Failure> {
-    let created = room.coordinator.create_stream(peer.tenant, name, partitions, actor.clone()).await;
+    let records = Records::Elsewhere;
+    let created = room.coordinator.create_stream(peer.tenant, name, partitions, records, actor.clone()).await;
     let made = |info: crate::model::op::StreamInfo| {
         let (topic_id, partitions) = (Uuid::from_bytes(info.topic_id), info.partitions);
         Made { topic_id, partitions }

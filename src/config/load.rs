@@ -6,6 +6,7 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::{Catalogue, Config};
+use crate::model::bounds::Records;
 
 /// A setting that cannot be used: where it stands, why, and what would do.
 #[derive(Debug, Error)]
@@ -80,6 +81,7 @@ impl Config {
                 max_partitions: streams.max_partitions,
                 max_tenant_partitions: streams.max_partitions_per_tenant,
                 default_partitions: streams.default_partitions,
+                default_records: Records::Elsewhere,
                 declared: streams.catalogue == Catalogue::Declared,
                 unchanged_refresh_ms: self.unchanged_refresh_ms(),
             },

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Coordinator;
+use crate::model::bounds::Records;
 use crate::model::names::{GroupName, StreamName, TenantId};
 use crate::model::op::{Actor, Op, Outcome, StalePage, StreamInfo};
 use crate::model::refusal::Refusal;
@@ -32,7 +33,8 @@ impl Coordinator {
     }
 
     fn ensure_op(&self, tenant: TenantId, stream: StreamName) -> Op {
-        Op::EnsureStream { tenant, stream, partitions: self.limits.default_partitions }
+        let Limits { default_partitions: partitions, default_records: records, .. } = self.limits;
+        Op::EnsureStream { tenant, stream, partitions, records }
     }
 
     /// Creates a stream with exactly so many partitions, one that was deleted too. The journal says who.
@@ -41,9 +43,10 @@ impl Coordinator {
         tenant: TenantId,
         stream: StreamName,
         partitions: i32,
+        records: Records,
         actor: Arc<Actor>,
     ) -> Result<Result<StreamInfo, Refusal>, Arc<StoreError>> {
-        self.stream_op(Op::CreateStream { tenant, stream, partitions, actor }).await
+        self.stream_op(Op::CreateStream { tenant, stream, partitions, records, actor }).await
     }
 
     /// Gives a stream more partitions: `partitions` in all. The journal says who.

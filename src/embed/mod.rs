@@ -26,6 +26,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::clock::{Clock, SystemClock};
+use crate::model::bounds::Records;
 use crate::model::names::{GroupName, NameError, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{Committed, Mode, NO_EPOCH, Proposal};
 use crate::model::op::{
@@ -330,7 +331,8 @@ impl Tenant {
     pub fn create_stream(&self, stream: &str, partitions: i32, actor: &Actor) -> Result<StreamInfo, Error> {
         let (tenant, stream) = (self.id, StreamName::new(stream)?);
         let actor = Arc::new(actor.clone());
-        self.stream_op(Op::CreateStream { tenant, stream, partitions, actor })
+        let records = Records::Elsewhere;
+        self.stream_op(Op::CreateStream { tenant, stream, partitions, records, actor })
     }
 
     /// Gives a stream more partitions: `partitions` in all.

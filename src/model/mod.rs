@@ -4,6 +4,8 @@
 //! is [`offset::judge`]; what the rooms above say to a store, and what it says back, is in [`op`].
 //! Who may commit at all is the membership of a [`group`].
 
+pub mod bounds;
+pub mod event;
 pub mod group;
 pub mod names;
 pub mod offset;

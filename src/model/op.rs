@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::{Bounds, Records};
+pub use super::event::{CommitKind, Event, EventKind, HistoryQuery, Kinds};
 use super::group::Snapshot;
 use super::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use super::offset::{Committed, Mode, Proposal, Regression};
@@ -75,6 +77,8 @@ pub enum Op {
         stream: StreamName,
         /// Partitions it has if it is new.
         partitions: i32,
+        /// Where its records are if it is new.
+        records: Records,
     },
     /// Create a stream: the only way to bring back one that was deleted. Answered by [`Outcome::Stream`].
     CreateStream {
@@ -84,6 +88,8 @@ pub enum Op {
         stream: StreamName,
         /// Its partitions, from 1 to [`Limits::max_partitions`](crate::store::Limits::max_partitions).
         partitions: i32,
+        /// Where its records are.
+        records: Records,
         /// Who creates.
         actor: Arc<Actor>,
     },
@@ -177,6 +183,26 @@ pub enum Op {
         /// Who asks.
         actor: Arc<Actor>,
     },
+    /// Say where the records of some partitions begin and end: all of them, or none and why. Bounds of a stream whose
+    /// records are in memory never go back; told ones may. Unchanged ones write nothing. Answered by
+    /// [`Outcome::BoundsSet`].
+    SetBounds {
+        /// Whose stream.
+        tenant: TenantId,
+        /// Its name.
+        stream: StreamName,
+        /// Its topic id: not one that took its name meanwhile is meant.
+        topic_id: [u8; 16],
+        /// Its partitions' bounds; of one named twice the last counts.
+        bounds: Vec<(Partition, Bounds)>,
+        /// Who says so.
+        actor: Arc<Actor>,
+    },
+    /// Set producer ids aside that nobody else is ever given, in any tenant. Answered by [`Outcome::ProducerIds`].
+    ReserveProducerIds {
+        /// How many, in a row.
+        count: u32,
+    },
 }
 
 impl Op {
@@ -261,6 +287,13 @@ pub enum Outcome {
     Reaped(bool),
     /// What was noted before, `None` if nothing was.
     Baseline(Result<Option<u64>, Refusal>),
+    /// The bounds are these now, or why none of them is.
+    BoundsSet(Result<(), Refusal>),
+    /// Producer ids set aside.
+    ProducerIds {
+        /// The first of them; -1 when there are not so many left (Kafka's `RecordBatch.NO_PRODUCER_ID`).
+        first: i64,
+    },
 }
 
 /// A stream as the catalogue knows it.
@@ -272,6 +305,8 @@ pub struct StreamInfo {
     pub topic_id: [u8; 16],
     /// Its partitions are 0 to one below this.
     pub partitions: i32,
+    /// Where its records are.
+    pub records: Records,
 }
 
 /// One committed partition of a group.
@@ -285,101 +320,6 @@ pub struct GroupOffset {
     pub committed: Committed,
 }
 
-/// What happened to a position, as the journal tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// The journal row it stands in; rises with time.
-    pub sequence: u64,
-    /// When, in milliseconds since the Unix epoch.
-    pub at_ms: i64,
-    /// Who.
-    pub actor: Arc<Actor>,
-    /// The group; `None` where every group is meant.
-    pub group: Option<GroupName>,
-    /// The stream; `None` where every stream of the group is meant.
-    pub stream: Option<StreamName>,
-    /// The partition; `None` where every partition is meant.
-    pub partition: Option<Partition>,
-    /// What.
-    pub what: EventKind,
-}
-
-/// The kinds of [`Event`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EventKind {
-    /// A commit was stored.
-    Committed {
-        /// The offset before, if any.
-        from: Option<i64>,
-        /// The offset stored.
-        to: i64,
-        /// Its leader epoch.
-        leader_epoch: i32,
-        /// Whether it went back, and why it could.
-        kind: CommitKind,
-    },
-    /// A commit that would have gone back changed nothing.
-    Refused {
-        /// The offset that stands.
-        stored: i64,
-        /// The offset asked for.
-        proposed: i64,
-        /// The client was told "success" (clamp) rather than an error.
-        clamped: bool,
-        /// Refusals of the same key left out of the journal since the one before.
-        also: u64,
-    },
-    /// The group was deleted.
-    GroupDeleted {
-        /// Positions that went with it.
-        positions: u64,
-    },
-    /// A position was deleted, and with it its floor.
-    OffsetDeleted {
-        /// The offset that was there.
-        from: i64,
-    },
-    /// An eviction baseline was noted.
-    Baseline {
-        /// Records evicted so far.
-        evicted: u64,
-    },
-    /// A position expired; its floor stays.
-    Expired {
-        /// The offset that was there, and is the floor now.
-        from: i64,
-    },
-    /// A stream was created.
-    StreamCreated {
-        /// With so many partitions.
-        partitions: i32,
-    },
-    /// A stream got more partitions.
-    StreamGrown {
-        /// So many in all.
-        partitions: i32,
-    },
-    /// A stream was deleted.
-    StreamDeleted {
-        /// Positions that went with it, of all groups.
-        positions: u64,
-    },
-}
-
-/// Why a stored commit could be stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum CommitKind {
-    /// It did not go back.
-    Forward,
-    /// It went back, excused by a newer leader epoch.
-    Excused,
-    /// It went back under a guard that only observes.
-    Observed,
-    /// It went back where the guard is off.
-    Unguarded,
-}
-
 /// Positions that have not been committed for a while: see [`Store::stale`](crate::store::Store::stale).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StalePage {
@@ -387,64 +327,4 @@ pub struct StalePage {
     pub places: Vec<(GroupName, StreamName, Partition)>,
     /// Where to go on: the last group looked at. `None` at the end.
     pub next: Option<GroupName>,
-}
-
-impl EventKind {
-    /// A commit that went back, whether it was refused, answered as if it had been stored, or stored under a guard that
-    /// only observes.
-    pub fn is_refusal(&self) -> bool {
-        matches!(self, EventKind::Refused { .. } | EventKind::Committed { kind: CommitKind::Observed, .. })
-    }
-
-    /// A commit that went on from one before it: what happens all the time.
-    pub fn is_ordinary(&self) -> bool {
-        matches!(self, EventKind::Committed { from: Some(_), kind: CommitKind::Forward, .. })
-    }
-}
-
-/// Which kinds of events to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kinds {
-    /// All.
-    #[default]
-    All,
-    /// Refusals only: see [`EventKind::is_refusal`].
-    Refusals,
-    /// All but ordinary commits: see [`EventKind::is_ordinary`].
-    Unusual,
-}
-
-impl Kinds {
-    /// Whether an event is among them.
-    pub fn include(self, what: &EventKind) -> bool {
-        match self {
-            Kinds::All => true,
-            Kinds::Refusals => what.is_refusal(),
-            Kinds::Unusual => !what.is_ordinary(),
-        }
-    }
-}
-
-/// Which events to read, newest first.
-#[derive(Debug, Clone)]
-pub struct HistoryQuery {
-    /// Whose.
-    pub tenant: TenantId,
-    /// Of this group only.
-    pub group: Option<GroupName>,
-    /// Of this stream and partition only.
-    pub place: Option<(StreamName, Partition)>,
-    /// Of these kinds only.
-    pub kinds: Kinds,
-    /// Of rows above this [`Event::sequence`] only; 0 is below all.
-    pub after: u64,
-    /// At most so many.
-    pub limit: usize,
-}
-
-impl HistoryQuery {
-    /// The newest events of a tenant.
-    pub fn newest(tenant: TenantId, limit: usize) -> Self {
-        Self { tenant, group: None, place: None, kinds: Kinds::All, after: 0, limit }
-    }
 }

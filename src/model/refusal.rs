@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::bounds::Bounds;
 use super::offset::Regression;
 
 /// Why one partition of a commit, or one request, was not accepted.
@@ -45,6 +46,17 @@ pub enum Refusal {
     NotMorePartitions {
         /// What it has.
         has: i32,
+    },
+    /// Bounds with a negative start or an end below it.
+    #[error("no records are from {} to {}", .0.start, .0.end)]
+    InvalidBounds(Bounds),
+    /// The bounds of a stream in memory do not go back.
+    #[error("bounds of {proposed} are lower than those that stand, {stored}")]
+    BoundsBack {
+        /// What stands.
+        stored: Bounds,
+        /// What was asked for.
+        proposed: Bounds,
     },
     /// The metadata text is too long.
     #[error("metadata of {units} UTF-16 units; the limit is {limit}")]

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::model::bounds::{Bounds, Records};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{Committed, UNCHANGED_REFRESH_MS};
@@ -36,6 +37,8 @@ pub struct Limits {
     pub max_tenant_partitions: u64,
     /// Partitions of a stream that comes into being by being named.
     pub default_partitions: i32,
+    /// Where the records are of a stream that comes into being by being committed to.
+    pub default_records: Records,
     /// Only streams that were created exist: naming one makes none, and none grows by being committed to.
     pub declared: bool,
     /// How long an unchanged commit may go without having its new time stored, in milliseconds. Well below the time after
@@ -55,6 +58,7 @@ impl Default for Limits {
             max_partitions: 10_000,
             max_tenant_partitions: 200_000,
             default_partitions: 1,
+            default_records: Records::Elsewhere,
             declared: false,
             unchanged_refresh_ms: UNCHANGED_REFRESH_MS,
         }
@@ -216,6 +220,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// One stream by its topic id.
     fn stream_by_id(&self, tenant: TenantId, topic_id: [u8; 16]) -> Result<Option<StreamInfo>, StoreError>;
+
+    /// Where the records of some partitions begin and end, in the order asked; `None` where nobody has said. The last of a
+    /// deleted stream are gone with it.
+    fn bounds(
+        &self,
+        tenant: TenantId,
+        stream: &str,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<Bounds>>, StoreError>;
 
     /// The eviction baseline a group has noted on a partition.
     fn baseline(

@@ -155,6 +155,8 @@ pub fn of_group(refusal: &Refusal) -> Code {
         | Refusal::StreamExists
         | Refusal::PartitionCount { .. }
         | Refusal::NotMorePartitions { .. }
+        | Refusal::InvalidBounds(_)
+        | Refusal::BoundsBack { .. }
         | Refusal::MetadataTooLarge { .. } => INVALID_REQUEST,
         Refusal::NoSpace { .. } => NO_SPACE,
     }

@@ -110,6 +110,7 @@ forward! {
     streams(tenant: TenantId) -> Vec<StreamInfo>;
     stream(tenant: TenantId, stream: &str) -> Option<StreamInfo>;
     stream_by_id(tenant: TenantId, topic_id: [u8; 16]) -> Option<StreamInfo>;
+    bounds(tenant: TenantId, stream: &str, partitions: &[i32]) -> Vec<Option<offsetd::model::bounds::Bounds>>;
     baseline(tenant: TenantId, group: &str, stream: &StreamName, partition: i32) -> Option<u64>;
     history(query: &HistoryQuery) -> Vec<Event>;
     tenants() -> Vec<(TenantId, TenantName)>;

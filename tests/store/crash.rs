@@ -3,10 +3,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use offsetd::model::bounds::{Bounds, Records};
 use offsetd::model::group::{Phase, Snapshot};
 use offsetd::model::names::{GroupName, StreamName, TenantId, TenantName};
 use offsetd::model::offset::{Mode, Proposal};
-use offsetd::model::op::{Actor, CommitItem, GroupOffset, Op};
+use offsetd::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StreamInfo};
 use offsetd::store::memory::MemoryStore;
 use offsetd::store::redb::Options;
 use offsetd::store::redb::crash::{CrashDisk, FATES, Fate};
@@ -33,7 +34,16 @@ fn op(rng: &mut StdRng) -> Op {
     let actor = std::sync::Arc::new(Actor::named("a"));
     let group = GroupName::new(["g", "h"][rng.random_range(0..2)]).unwrap();
     let stream = |rng: &mut StdRng| StreamName::new(["s", "t"][rng.random_range(0..2)]).unwrap();
-    match rng.random_range(0..16) {
+    match rng.random_range(0..20) {
+        6 => Op::ReserveProducerIds { count: rng.random_range(0..9) },
+        7..=9 => {
+            let bounds = (0..rng.random_range(1..3)).map(|_| {
+                let start = rng.random_range(0..500);
+                (rng.random_range(0..2), Bounds { start, end: start + rng.random_range(0..500) })
+            });
+            let bounds = bounds.collect();
+            Op::SetBounds { tenant, stream: stream(rng), topic_id: CURRENT, bounds, actor }
+        }
         5 => {
             let generation = rng.random_range(0..9);
             let snapshot = Snapshot {
@@ -47,7 +57,10 @@ fn op(rng: &mut StdRng) -> Op {
             Op::SaveMembership { tenant, group, snapshot: std::sync::Arc::new(snapshot) }
         }
         2 => Op::DeleteStream { tenant, stream: stream(rng), topic_id: None, actor },
-        3 => Op::CreateStream { tenant, stream: stream(rng), partitions: 2, actor },
+        3 => {
+            let records = [Records::Elsewhere, Records::Memory][rng.random_range(0..2)];
+            Op::CreateStream { tenant, stream: stream(rng), partitions: 2, records, actor }
+        }
         4 => {
             let places = (0..3).map(|partition| (group.clone(), stream(rng), partition)).collect();
             Op::Expire { tenant, places, before_ms: 1_000, actor }
@@ -74,9 +87,32 @@ fn op(rng: &mut StdRng) -> Op {
     }
 }
 
+/// Stands for the topic id that a stream has in each store.
+const CURRENT: [u8; 16] = [0xff; 16];
+
+/// A batch as it is said to one store: with the topic ids it has before.
+fn with_ids(batch: &[Op], store: &dyn Store) -> Vec<Op> {
+    let with = |op: &Op| match op.clone() {
+        Op::SetBounds { tenant, stream, topic_id: CURRENT, bounds, actor } => {
+            // One that has failed says so to the batch, too.
+            let known = store.stream(tenant, stream.as_str()).ok().flatten();
+            let topic_id = known.map_or(CURRENT, |info| info.topic_id);
+            Op::SetBounds { tenant, stream, topic_id, bounds, actor }
+        }
+        other => other,
+    };
+    batch.iter().map(with).collect()
+}
+
 /// All that can be read of a store.
-type Dump =
-    (Vec<(StreamName, i32)>, Vec<(GroupName, i32)>, Vec<(GroupName, Vec<GroupOffset>, Vec<Option<u64>>)>);
+#[derive(Debug, PartialEq)]
+struct Dump {
+    streams: Vec<(StreamName, i32, Records, Vec<Option<Bounds>>)>,
+    generations: Vec<(GroupName, i32)>,
+    groups: Vec<(GroupName, Vec<GroupOffset>, Vec<Option<u64>>)>,
+    /// What the next producer id would be.
+    producer_ids: Outcome,
+}
 
 fn dump(store: &dyn Store) -> Dump {
     let tenant = TenantId(0);
@@ -89,23 +125,31 @@ fn dump(store: &dyn Store) -> Dump {
         let baselines = ["s", "t"].map(baseline).to_vec();
         (name, offsets, baselines)
     };
-    let streams =
-        store.streams(tenant).expect("it reads").into_iter().map(|s| (s.name, s.partitions)).collect();
+    let stream = |info: StreamInfo| {
+        let bounds = store.bounds(tenant, info.name.as_str(), &[0, 1, 2]).expect("it reads");
+        (info.name, info.partitions, info.records, bounds)
+    };
     let generation =
         |(_, name, kept): (TenantId, GroupName, std::sync::Arc<Snapshot>)| (name, kept.generation);
-    let kept = store.memberships().expect("it reads").into_iter().map(generation).collect();
-    (streams, kept, store.groups(tenant).expect("it reads").into_iter().map(group).collect())
+    Dump {
+        streams: store.streams(tenant).expect("it reads").into_iter().map(stream).collect(),
+        generations: store.memberships().expect("it reads").into_iter().map(generation).collect(),
+        groups: store.groups(tenant).expect("it reads").into_iter().map(group).collect(),
+        // None of them is one to write.
+        producer_ids: store.apply(&[Op::ReserveProducerIds { count: 0 }], 0).expect("it reads").remove(0),
+    }
 }
 
 /// What the store may be after `answered` batches were answered and another was under way.
 fn allowed(batches: &[Vec<Op>], answered: usize) -> Vec<Dump> {
     let oracle = MemoryStore::new(Limits::default());
     for (n, batch) in batches[..answered].iter().enumerate() {
-        oracle.apply(batch, n as i64).unwrap();
+        oracle.apply(&with_ids(batch, &oracle), n as i64).unwrap();
     }
     let mut allowed = vec![dump(&oracle)];
-    for op in batches.get(answered).into_iter().flatten() {
-        oracle.apply(std::slice::from_ref(op), answered as i64).unwrap();
+    let under_way = batches.get(answered).map(|batch| with_ids(batch, &oracle));
+    for op in under_way.unwrap_or_default() {
+        oracle.apply(&[op], answered as i64).unwrap();
         allowed.push(dump(&oracle));
     }
     allowed
@@ -114,7 +158,7 @@ fn allowed(batches: &[Vec<Op>], answered: usize) -> Vec<Dump> {
 /// Runs the batches until they end or the power goes; says how many were answered.
 fn run(disk: &CrashDisk, batches: &[Vec<Op>]) -> usize {
     let Ok(store) = disk.open(options()) else { return 0 };
-    let applied = |(n, batch): (usize, &Vec<Op>)| store.apply(batch, n as i64).is_ok();
+    let applied = |(n, batch): (usize, &Vec<Op>)| store.apply(&with_ids(batch, &store), n as i64).is_ok();
     batches.iter().enumerate().take_while(|step| applied(*step)).count()
 }
 
@@ -138,7 +182,7 @@ fn check(image: &CrashDisk, batches: &[Vec<Op>], answered: usize) -> Result<(), 
     // It goes on from there, and keeps what it then answers.
     if answered > 0 {
         for batch in &batches[1..3] {
-            store.apply(batch, 1_000).map_err(|e| format!("it does not go on: {e}"))?;
+            store.apply(&with_ids(batch, &store), 1_000).map_err(|e| format!("it does not go on: {e}"))?;
         }
         let before = dump(&store);
         drop(store);

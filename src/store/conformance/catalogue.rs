@@ -3,6 +3,7 @@
 use super::{
     Home, actor, commit, fetched, group, item, offset, oks, one, open, stream, tenant, tenant_named, verdicts,
 };
+use crate::model::bounds::Records;
 use crate::model::names::TenantId;
 use crate::model::offset::Mode;
 use crate::model::op::{Accepted, CommitItem, EventKind, HistoryQuery, Op, Outcome, StreamInfo};
@@ -21,7 +22,8 @@ pub(super) fn run<H: Home>(home: &mut impl FnMut() -> H) {
 }
 
 fn create(tenant: TenantId, name: &str, partitions: i32) -> Op {
-    Op::CreateStream { tenant, stream: stream(name), partitions, actor: actor("op") }
+    let records = Records::Elsewhere;
+    Op::CreateStream { tenant, stream: stream(name), partitions, records, actor: actor("op") }
 }
 
 fn grow(tenant: TenantId, name: &str, partitions: i32) -> Op {
@@ -99,7 +101,8 @@ fn a_deleted_stream_stays_deleted<H: Home>(
             verdicts(&store, commit(t, "g", vec![item("s", 0, 1), item("s", 0, -1), item("u", 0, 6)]));
         assert_eq!(oks(&refused), [false, false, true]);
         verdicts(&store, commit(t, "g", vec![CommitItem { mode: Mode::Off, ..item("u", 0, 5) }]));
-        let ensure = Op::EnsureStream { tenant: t, stream: stream("s"), partitions: 1 };
+        let ensure =
+            Op::EnsureStream { tenant: t, stream: stream("s"), partitions: 1, records: Records::Elsewhere };
         assert_eq!(one(&store, ensure), Outcome::Stream(Err(Refusal::UnknownStream)));
         assert_eq!(one(&store, swap(11)), Outcome::Baseline(Err(Refusal::UnknownStream)));
         assert_eq!(store.stream_by_id(t, first).expect("it reads"), None);
@@ -159,7 +162,8 @@ fn declared_streams_are_all_there_are<H: Home>(mut home: H) {
     assert_eq!(oks(&found), [true, false, false, false]);
     assert_eq!(found[1].result, Err(Refusal::PartitionOutOfRange { partition: 2, limit: 2 }));
     assert_eq!(found[2].result, Err(Refusal::UnknownStream));
-    let ensure = Op::EnsureStream { tenant: t, stream: stream("u"), partitions: 1 };
+    let ensure =
+        Op::EnsureStream { tenant: t, stream: stream("u"), partitions: 1, records: Records::Elsewhere };
     assert_eq!(info(one(&store, ensure)), Err(Refusal::UnknownStream));
     one(&store, grow(t, "s", 3));
     assert_eq!(oks(&verdicts(&store, commit(t, "g", vec![item("s", 2, 5)]))), [true]);

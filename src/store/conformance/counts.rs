@@ -1,6 +1,7 @@
 //! What a store counts is what it holds, before and after it is opened again.
 
 use super::{Home, actor, commit, group, item, one, open, stream, tenant_named, verdicts};
+use crate::model::bounds::Records;
 use crate::model::op::Op;
 use crate::store::{Store, StoreStats, TenantStats};
 
@@ -21,7 +22,10 @@ pub(super) fn what_is_there_is_counted<H: Home>(mut home: H) {
     verdicts(&store, commit(red, "h", vec![item("s", 0, 5), item("s", 0, 6), item("s", 0, 4)]));
     // Refused, or nothing: not counted.
     verdicts(&store, commit(blue, "g", vec![item("s", -1, 5), item("s", 0, -5)]));
-    one(&store, Op::EnsureStream { tenant: blue, stream: stream("u"), partitions: 7 });
+    one(
+        &store,
+        Op::EnsureStream { tenant: blue, stream: stream("u"), partitions: 7, records: Records::Elsewhere },
+    );
     assert_eq!(counts(&stats(&store)), [("red", [2, 2, 5, 4]), ("blue", [0, 1, 7, 0])]);
 
     let places = vec![(stream("s"), 0), (stream("s"), 1)];

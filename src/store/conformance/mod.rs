@@ -4,6 +4,7 @@
 //! walk then holds the engine against the oracle of [`super::memory`], operation by operation, reopening it now and
 //! then.
 
+mod bounds;
 mod catalogue;
 mod counts;
 mod membership;
@@ -13,9 +14,10 @@ mod walk;
 use std::sync::Arc;
 
 use super::{Limits, Store, StoreError, Wanted};
+use crate::model::bounds::Records;
 use crate::model::names::{GroupName, StreamName, TenantId, TenantName};
 use crate::model::offset::{Committed, Mode, Proposal};
-use crate::model::op::{Accepted, Actor, CommitItem, EventKind, HistoryQuery, Op, Outcome, Verdict};
+use crate::model::op::{Accepted, Actor, CommitItem, HistoryQuery, Op, Outcome, Verdict};
 use crate::model::refusal::Refusal;
 
 /// Where stores come from: each call opens the same store again, after the one before was dropped or closed.
@@ -39,7 +41,7 @@ pub fn run<H: Home>(mut home: impl FnMut() -> H) {
     tenants_share_nothing(home());
     limits_refuse_and_do_not_grow(home());
     the_slowest_group_is_found(home());
-    history_says_who(home());
+    seeing::history_says_who(home());
     seeing::history_is_read_by_kind(home());
     seeing::tenants_are_listed_and_not_made(home());
     an_unknown_tenant_is_refused_and_harms_nothing(home());
@@ -47,6 +49,7 @@ pub fn run<H: Home>(mut home: impl FnMut() -> H) {
     a_closed_store_says_so(home());
     catalogue::run(&mut home);
     membership::run(&mut home);
+    bounds::run(&mut home);
     counts::what_is_there_is_counted(home());
     for seed in 0..8 {
         walk::beside_the_oracle(home(), seed);
@@ -367,42 +370,6 @@ fn the_slowest_group_is_found<H: Home>(mut home: H) {
     assert_eq!(store.furthest(t, "nowhere", &[0]).expect("it reads"), [0]);
 }
 
-fn history_says_who<H: Home>(mut home: H) {
-    let store = open(&mut home);
-    let t = tenant(&store);
-    let by = |who: &str, offset| Op::Commit {
-        tenant: t,
-        group: group("g"),
-        actor: actor(who),
-        items: vec![item("s", 0, offset)],
-    };
-    one(&store, by("alice", 100));
-    one(&store, by("bob", 90));
-    one(&store, commit(t, "other", vec![item("s", 0, 1)]));
-    one(&store, Op::DeleteGroup { tenant: t, group: group("g"), actor: actor("carol") });
-    one(&store, by("dave", 5));
-    drop(store);
-    let store = open(&mut home);
-    let query = HistoryQuery { group: Some(group("g")), ..HistoryQuery::newest(t, 100) };
-    let events = store.history(&query).expect("it reads");
-    let told: Vec<_> = events
-        .iter()
-        .map(|event| match &event.what {
-            EventKind::Committed { from, to, .. } => format!("{} {from:?} -> {to}", event.actor.client_id),
-            EventKind::Refused { stored, proposed, .. } => {
-                format!("{} {proposed} < {stored}", event.actor.client_id)
-            }
-            other => format!("{} {other:?}", event.actor.client_id),
-        })
-        .collect();
-    assert_eq!(
-        told,
-        ["dave None -> 5", "carol GroupDeleted { positions: 1 }", "bob 90 < 100", "alice None -> 100"]
-    );
-    let two = store.history(&HistoryQuery { limit: 2, ..query }).expect("it reads");
-    assert_eq!(two, events[..2]);
-}
-
 fn an_unknown_tenant_is_refused_and_harms_nothing<H: Home>(mut home: H) {
     let store = open(&mut home);
     let t = tenant(&store);
@@ -411,7 +378,12 @@ fn an_unknown_tenant_is_refused_and_harms_nothing<H: Home>(mut home: H) {
     let refused = verdicts(&store, commit(foreign, "g", vec![item("s", 0, 1)]));
     assert_eq!(refused[0].result, Err(Refusal::UnknownTenant));
     let stream = stream("s");
-    let ensure = Op::EnsureStream { tenant: foreign, stream: stream.clone(), partitions: 1 };
+    let ensure = Op::EnsureStream {
+        tenant: foreign,
+        stream: stream.clone(),
+        partitions: 1,
+        records: Records::Elsewhere,
+    };
     assert_eq!(one(&store, ensure), Outcome::Stream(Err(Refusal::UnknownTenant)));
     let (group, actor) = (group("g"), actor("a"));
     let swap = Op::SwapBaseline { tenant: foreign, group, stream, partition: 0, evicted: 1, actor };

@@ -66,3 +66,39 @@ pub(super) fn history_is_read_by_kind<H: Home>(mut home: H) {
         assert_eq!(newer, events[..index], "after row {}", event.sequence);
     }
 }
+
+pub(super) fn history_says_who<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    let by = |who: &str, offset| Op::Commit {
+        tenant: t,
+        group: group("g"),
+        actor: actor(who),
+        items: vec![item("s", 0, offset)],
+    };
+    one(&store, by("alice", 100));
+    one(&store, by("bob", 90));
+    one(&store, commit(t, "other", vec![item("s", 0, 1)]));
+    one(&store, Op::DeleteGroup { tenant: t, group: group("g"), actor: actor("carol") });
+    one(&store, by("dave", 5));
+    drop(store);
+    let store = open(&mut home);
+    let query = HistoryQuery { group: Some(group("g")), ..HistoryQuery::newest(t, 100) };
+    let events = store.history(&query).expect("it reads");
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| match &event.what {
+            EventKind::Committed { from, to, .. } => format!("{} {from:?} -> {to}", event.actor.client_id),
+            EventKind::Refused { stored, proposed, .. } => {
+                format!("{} {proposed} < {stored}", event.actor.client_id)
+            }
+            other => format!("{} {other:?}", event.actor.client_id),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        ["dave None -> 5", "carol GroupDeleted { positions: 1 }", "bob 90 < 100", "alice None -> 100"]
+    );
+    let two = store.history(&HistoryQuery { limit: 2, ..query }).expect("it reads");
+    assert_eq!(two, events[..2]);
+}

@@ -2,6 +2,7 @@
 
 use super::membership::snapshot;
 use super::{Home, actor, group, stream, tenant_named};
+use crate::model::bounds::{Bounds, Records};
 use crate::model::names::TenantId;
 use crate::model::offset::{Mode, Proposal};
 use crate::model::op::{CommitItem, Op, Outcome, StreamInfo};
@@ -40,8 +41,8 @@ pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) {
     for step in 0..400 {
         let batch: Vec<Op> = (0..=dice.roll(4)).map(|_| random_op(&mut dice, &names)).collect();
         let now_ms = 1_000 * step;
-        let expected = oracle.apply(&batch, now_ms).expect("the oracle applies");
-        let outcomes = store.apply(&batch, now_ms).expect("it applies");
+        let expected = oracle.apply(&with_ids(&batch, &oracle), now_ms).expect("the oracle applies");
+        let outcomes = store.apply(&with_ids(&batch, &store), now_ms).expect("it applies");
         assert_eq!(without_ids(outcomes), without_ids(expected), "seed {seed} step {step}: {batch:?}");
         if dice.roll(40) == 0 {
             drop(store);
@@ -68,7 +69,12 @@ pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) {
             );
             let sizes = |s: &dyn Store| {
                 let streams = s.streams(t).expect("reads").into_iter();
-                streams.map(|s| (s.name, s.partitions)).collect::<Vec<_>>()
+                let all: Vec<i32> = (-1..6).collect();
+                let of = |i: StreamInfo| {
+                    let bounds = s.bounds(t, i.name.as_str(), &all).expect("reads");
+                    (i.name, i.partitions, i.records, bounds)
+                };
+                streams.map(of).collect::<Vec<_>>()
             };
             assert_eq!(sizes(&store), sizes(&oracle), "seed {seed} step {step}");
         }
@@ -80,13 +86,22 @@ fn random_op(dice: &mut Dice, tenants: &[TenantId; 2]) -> Op {
     let group = group(["", "g", "a:b", "ü"][dice.roll(4) as usize]);
     let who = actor(["x", "y"][dice.roll(2) as usize]);
     let at = |dice: &mut Dice| stream(["s", "t.u", "v-w"][dice.roll(3) as usize]);
-    match dice.roll(37) {
+    match dice.roll(43) {
+        12 => Op::ReserveProducerIds { count: dice.roll(3) as u32 },
+        13..=16 => {
+            let bounds = (0..dice.roll(3)).map(|_| (dice.roll(3) as i32, random_bounds(dice))).collect();
+            let topic_id = if dice.roll(8) == 0 { OTHER } else { CURRENT };
+            Op::SetBounds { tenant: t, stream: at(dice), topic_id, bounds, actor: who }
+        }
         9 => Op::Reap { tenant: t, group, actor: who },
         10 | 11 => {
             let snapshot = snapshot(dice.roll(9) as i32, dice.roll(3) as usize);
             Op::SaveMembership { tenant: t, group, snapshot }
         }
-        4 => Op::CreateStream { tenant: t, stream: at(dice), partitions: dice.roll(7) as i32, actor: who },
+        4 => {
+            let (stream, partitions, records) = (at(dice), dice.roll(7) as i32, random_records(dice));
+            Op::CreateStream { tenant: t, stream, partitions, records, actor: who }
+        }
         5 => Op::GrowStream { tenant: t, stream: at(dice), partitions: dice.roll(7) as i32, actor: who },
         6 => Op::DeleteStream { tenant: t, stream: at(dice), topic_id: None, actor: who },
         7 | 8 => {
@@ -99,7 +114,10 @@ fn random_op(dice: &mut Dice, tenants: &[TenantId; 2]) -> Op {
             let places = (0..dice.roll(4)).map(|_| (at(dice), dice.roll(4) as i32)).collect();
             Op::DeleteOffsets { tenant: t, group, actor: who, places }
         }
-        1 => Op::EnsureStream { tenant: t, stream: at(dice), partitions: dice.roll(4) as i32 },
+        1 => {
+            let (stream, partitions, records) = (at(dice), dice.roll(4) as i32, random_records(dice));
+            Op::EnsureStream { tenant: t, stream, partitions, records }
+        }
         2 => {
             let (stream, partition, evicted) = (at(dice), dice.roll(3) as i32, dice.roll(4));
             Op::SwapBaseline { tenant: t, group, stream, partition, evicted, actor: who }
@@ -119,6 +137,34 @@ fn random_op(dice: &mut Dice, tenants: &[TenantId; 2]) -> Op {
             Op::Commit { tenant: t, group, actor: who, items: items.collect() }
         }
     }
+}
+
+fn random_records(dice: &mut Dice) -> Records {
+    [Records::Elsewhere, Records::Memory][dice.roll(2) as usize]
+}
+
+/// Seldom ones that cannot be.
+fn random_bounds(dice: &mut Dice) -> Bounds {
+    let start = dice.roll(20) as i64;
+    Bounds { start, end: start + dice.roll(12) as i64 - i64::from(dice.roll(12) == 0) }
+}
+
+/// Stands for the topic id that a stream has in each engine.
+const CURRENT: [u8; 16] = [0; 16];
+/// One that no stream has.
+const OTHER: [u8; 16] = [0xff; 16];
+
+/// A batch as it is said to one engine: with its topic ids.
+fn with_ids(batch: &[Op], store: &dyn Store) -> Vec<Op> {
+    let with = |op: &Op| match op.clone() {
+        Op::SetBounds { tenant, stream, topic_id: CURRENT, bounds, actor } => {
+            let known = store.stream(tenant, stream.as_str()).expect("reads");
+            let topic_id = known.map_or(OTHER, |info| info.topic_id);
+            Op::SetBounds { tenant, stream, topic_id, bounds, actor }
+        }
+        other => other,
+    };
+    batch.iter().map(with).collect()
 }
 
 /// Topic ids are each engine's own.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Group, State};
+use crate::model::bounds::Records;
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::{Judgement, Mode, Position, accept, epoch_disorder, floor_of, judge};
@@ -27,12 +28,13 @@ impl State {
                 let verdict = |item| self.commit(*tenant, group, actor, item, limits, now_ms);
                 Outcome::Commit(items.iter().map(verdict).collect())
             }
-            Op::EnsureStream { tenant, stream, partitions } => {
+            Op::EnsureStream { tenant, stream, partitions, records } => {
                 if self.tenants.len() as u64 <= tenant.0 {
                     return Outcome::Stream(Err(Refusal::UnknownTenant));
                 }
                 let known = self.streams.get(&(*tenant, stream.clone())).cloned();
-                Outcome::Stream(known.map_or_else(|| self.stream(*tenant, stream, *partitions, limits), Ok))
+                let make = || self.stream(*tenant, stream, *partitions, *records, limits);
+                Outcome::Stream(known.map_or_else(make, Ok))
             }
             Op::DeleteGroup { tenant, group, actor } => {
                 let gone = self.groups.remove(&(*tenant, group.clone()));
@@ -73,8 +75,9 @@ impl State {
                 }
                 Outcome::Reaped(is_bare || !self.groups.contains_key(&(*tenant, group.clone())))
             }
-            Op::CreateStream { tenant, stream, partitions, actor } => {
-                Outcome::Stream(self.create_stream((*tenant, stream), *partitions, actor, limits, now_ms))
+            Op::CreateStream { tenant, stream, partitions, records, actor } => {
+                let size = (*partitions, *records);
+                Outcome::Stream(self.create_stream((*tenant, stream), size, actor, limits, now_ms))
             }
             Op::GrowStream { tenant, stream, partitions, actor } => {
                 Outcome::Stream(self.grow_stream((*tenant, stream), *partitions, actor, limits, now_ms))
@@ -111,6 +114,10 @@ impl State {
                 }
                 Outcome::Expired(expired)
             }
+            Op::SetBounds { tenant, stream, topic_id, bounds, actor } => {
+                Outcome::BoundsSet(self.set_bounds((*tenant, stream), topic_id, bounds, actor, now_ms))
+            }
+            Op::ReserveProducerIds { count } => self.reserve_producer_ids(*count),
             Op::SwapBaseline { tenant, group, stream, partition, evicted, actor } => Outcome::Baseline(
                 self.baseline(*tenant, group, (stream, *partition), *evicted, actor, limits, now_ms),
             ),
@@ -240,7 +247,7 @@ impl State {
     fn create_stream(
         &mut self,
         (tenant, name): (TenantId, &StreamName),
-        partitions: i32,
+        (partitions, records): (i32, Records),
         actor: &Arc<Actor>,
         limits: &Limits,
         now_ms: i64,
@@ -256,7 +263,7 @@ impl State {
         // Exactly so many, and whatever the catalogue says of naming.
         let exact = Limits { default_partitions: 1, declared: false, ..*limits };
         let was_deleted = self.deleted.remove(&key);
-        let made = self.stream(tenant, name, partitions, &exact);
+        let made = self.stream(tenant, name, partitions, records, &exact);
         match (&made, was_deleted) {
             (Ok(_), _) => {
                 let what = EventKind::StreamCreated { partitions };
@@ -281,7 +288,7 @@ impl State {
             return Err(Refusal::NotMorePartitions { has });
         }
         limits.partition_count(partitions)?;
-        let grown = self.stream(tenant, name, partitions, limits)?;
+        let grown = self.stream(tenant, name, partitions, Records::Elsewhere, limits)?;
         self.tell_stream(tenant, now_ms, actor, name, EventKind::StreamGrown { partitions });
         Ok(grown)
     }
@@ -295,6 +302,7 @@ impl State {
     ) -> u64 {
         let (tenant, name) = key.clone();
         let gone = self.streams.remove(&key);
+        self.bounds.retain(|(t, stream, _), _| (*t, stream) != (tenant, &name));
         let mut positions = 0;
         for (_, group) in self.groups.iter_mut().filter(|((t, _), _)| *t == tenant) {
             let before = group.positions.len();
@@ -319,6 +327,7 @@ impl State {
         tenant: TenantId,
         name: &StreamName,
         partitions: i32,
+        records: Records,
         limits: &Limits,
     ) -> Result<StreamInfo, Refusal> {
         let of_tenant = self.streams.iter().filter(|((t, _), _)| *t == tenant);
@@ -339,7 +348,8 @@ impl State {
         self.made += u64::from(known.is_none());
         let topic_id = u128::from(self.made).to_be_bytes();
         let info = self.streams.entry(key);
-        let info = info.or_insert_with(|| StreamInfo { name: name.clone(), topic_id, partitions: wanted });
+        let made = || StreamInfo { name: name.clone(), topic_id, partitions: wanted, records };
+        let info = info.or_insert_with(made);
         info.partitions = wanted;
         Ok(info.clone())
     }
@@ -366,7 +376,7 @@ impl State {
             false => below(groups().count() as u64, limits.max_groups, "groups"),
         };
         let without = self.streams.clone();
-        self.stream(tenant, stream, partition + 1, limits)?;
+        self.stream(tenant, stream, partition + 1, limits.default_records, limits)?;
         if group_fits.is_err() {
             self.streams = without;
         } else {
@@ -394,7 +404,7 @@ impl State {
         self.events.push((tenant, Event { sequence, at_ms, actor, group, stream, partition, what }));
     }
 
-    fn tell_stream(
+    pub(super) fn tell_stream(
         &mut self,
         tenant: TenantId,
         at_ms: i64,

@@ -2,11 +2,13 @@
 //! compared with it; nothing is served from it.
 
 mod apply;
+mod bounds;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Limits, Store, StoreError, StoreStats, TenantStats, Wanted};
+use crate::model::bounds::Bounds;
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{Committed, Position};
@@ -27,6 +29,8 @@ struct State {
     /// Deleted streams by name, with the topic ids they had; these rise.
     deleted: BTreeMap<(TenantId, StreamName), [u8; 16]>,
     groups: BTreeMap<(TenantId, GroupName), Group>,
+    bounds: BTreeMap<(TenantId, StreamName, Partition), Bounds>,
+    next_producer_id: i64,
     made: u64,
     events: Vec<(TenantId, Event)>,
 }
@@ -198,6 +202,20 @@ impl Store for MemoryStore {
 
     fn stream_by_id(&self, tenant: TenantId, topic_id: [u8; 16]) -> Result<Option<StreamInfo>, StoreError> {
         Ok(self.streams(tenant)?.into_iter().find(|info| info.topic_id == topic_id))
+    }
+
+    fn bounds(
+        &self,
+        tenant: TenantId,
+        stream: &str,
+        partitions: &[Partition],
+    ) -> Result<Vec<Option<Bounds>>, StoreError> {
+        let state = self.open()?;
+        let at = |partition: &Partition| {
+            let stream = StreamName::new(stream).ok()?;
+            state.bounds.get(&(tenant, stream, *partition)).copied()
+        };
+        Ok(partitions.iter().map(at).collect())
     }
 
     fn baseline(

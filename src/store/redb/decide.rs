@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::record::{GroupNo, Key, Record, StreamNo};
 use super::refusals::Refusals;
 use super::table::{Group, NextNumbers, Table};
+use crate::model::bounds::Bounds;
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{self, Judgement, Mode, Position, Regression};
@@ -32,10 +33,10 @@ pub(super) struct Sizes {
 
 pub(super) struct Decider<'a> {
     pub(super) table: &'a Table,
-    refusals: &'a mut HashMap<TenantId, Refusals>,
+    pub(super) refusals: &'a mut HashMap<TenantId, Refusals>,
     pub(super) ids: &'a (dyn Fn() -> [u8; 16] + Send + Sync),
     pub(super) limits: Limits,
-    now_ms: i64,
+    pub(super) now_ms: i64,
     pub(super) next: NextNumbers,
     tenants: HashMap<TenantName, TenantId>,
     groups: HashMap<(TenantId, GroupName), GroupNo>,
@@ -48,6 +49,8 @@ pub(super) struct Decider<'a> {
     /// What the batch adds to each tenant.
     pub(super) added: HashMap<TenantId, Sizes>,
     baselines: HashMap<Key, u64>,
+    pub(super) bounds: HashMap<(StreamNo, Partition), Bounds>,
+    pub(super) next_producer_id: i64,
     actors: Vec<Arc<Actor>>,
     pub(super) records: Vec<Record>,
 }
@@ -75,6 +78,8 @@ impl<'a> Decider<'a> {
             positions: HashMap::new(),
             added: HashMap::new(),
             baselines: HashMap::new(),
+            bounds: HashMap::new(),
+            next_producer_id: table.ends.next_producer_id,
             actors: Vec::new(),
             records: Vec::new(),
         }
@@ -92,11 +97,11 @@ impl<'a> Decider<'a> {
             Op::Commit { tenant, group, actor, items } => {
                 Outcome::Commit(self.commit(*tenant, group, actor, items))
             }
-            Op::EnsureStream { tenant, stream, partitions } => {
-                Outcome::Stream(self.ensure_stream(*tenant, stream, *partitions))
+            Op::EnsureStream { tenant, stream, partitions, records } => {
+                Outcome::Stream(self.ensure_stream(*tenant, stream, *partitions, *records))
             }
-            Op::CreateStream { tenant, stream, partitions, actor } => {
-                Outcome::Stream(self.create_stream(*tenant, stream, *partitions, actor))
+            Op::CreateStream { tenant, stream, partitions, records, actor } => {
+                Outcome::Stream(self.create_stream(*tenant, stream, (*partitions, *records), actor))
             }
             Op::GrowStream { tenant, stream, partitions, actor } => {
                 Outcome::Stream(self.grow_stream(*tenant, stream, *partitions, actor))
@@ -117,6 +122,10 @@ impl<'a> Decider<'a> {
                 Outcome::MembershipSaved(self.save_membership(*tenant, group, snapshot))
             }
             Op::Reap { tenant, group, actor } => Outcome::Reaped(self.reap(*tenant, group, actor)),
+            Op::SetBounds { tenant, stream, topic_id, bounds, actor } => {
+                Outcome::BoundsSet(self.set_bounds(*tenant, (stream, topic_id), bounds, actor))
+            }
+            Op::ReserveProducerIds { count } => self.reserve_producer_ids(*count),
             Op::SwapBaseline { tenant, group, stream, partition, evicted, actor } => {
                 Outcome::Baseline(self.swap_baseline(*tenant, group, (stream, *partition), *evicted, actor))
             }
@@ -384,7 +393,7 @@ impl<'a> Decider<'a> {
         if group_no.is_none() {
             below(held.groups + added.groups, limits.max_groups, "groups")?;
         }
-        let stream_no = self.make_stream(tenant, stream, growth);
+        let stream_no = self.make_stream(tenant, stream, growth, limits.default_records);
         let group_no = group_no.unwrap_or_else(|| self.make_group(tenant, group));
         self.added.entry(tenant).or_default().positions += u64::from(is_position);
         Ok((group_no, stream_no, partition))

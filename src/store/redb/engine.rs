@@ -13,44 +13,41 @@ use redb::Database;
 use super::decide::Decider;
 use super::disk::{Directory, Disk};
 use super::fold::{Dirty, Retention, Slice, fold};
-use super::history::Walk;
 use super::journal::Journal;
 use super::open::{OpenOptions, open};
 use super::options::{Options, Work};
 use super::refusals::Refusals;
 use super::stats::Progress;
-use super::table::{Group, Stream, Table};
-use crate::model::group::Snapshot;
-use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
-use crate::model::offset::Committed;
-use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
-use crate::store::{Store, StoreError, StoreStats, Wanted};
+use super::table::Table;
+use crate::model::names::TenantId;
+use crate::model::op::{Op, Outcome};
+use crate::store::StoreError;
 
 /// The embedded store: redb files in a directory of its own.
 #[derive(Debug)]
 pub struct RedbStore {
-    shared: Arc<Shared>,
-    writer: Mutex<Option<Writer>>,
-    disk: Arc<dyn Disk>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) writer: Mutex<Option<Writer>>,
+    pub(super) disk: Arc<dyn Disk>,
 }
 
 /// What the writer, the readers and the fold share.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     options: Options,
     table: RwLock<Table>,
     /// Why the store is closed, once it is.
     closed: OnceLock<String>,
-    progress: Progress,
+    pub(super) progress: Progress,
     folds: Mutex<Folds>,
     fold_done: Condvar,
     files: RwLock<Option<Files>>,
 }
 
 #[derive(Debug, Clone)]
-struct Files {
-    journal: Arc<Database>,
-    table: Arc<Database>,
+pub(super) struct Files {
+    pub(super) journal: Arc<Database>,
+    pub(super) table: Arc<Database>,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +56,7 @@ struct Folds {
 }
 
 #[derive(Debug)]
-struct Writer {
+pub(super) struct Writer {
     journal: Journal,
     dirty: Dirty,
     refusals: HashMap<TenantId, Refusals>,
@@ -122,7 +119,7 @@ impl RedbStore {
         self.let_go();
     }
 
-    fn let_go(&self) {
+    pub(super) fn let_go(&self) {
         if let Some(Writer { folder, journal, .. }) = lock(&self.writer).take() {
             if let Some(Folder { work, thread }) = folder {
                 drop(work);
@@ -136,7 +133,12 @@ impl RedbStore {
         self.disk.release();
     }
 
-    fn apply_open(&self, writer: &mut Writer, batch: &[Op], now_ms: i64) -> Result<Vec<Outcome>, StoreError> {
+    pub(super) fn apply_open(
+        &self,
+        writer: &mut Writer,
+        batch: &[Op],
+        now_ms: i64,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut rest = batch;
         while let Some(first) = rest.first() {
@@ -211,33 +213,33 @@ impl RedbStore {
         Ok(std::mem::take(&mut writer.dirty).snapshot(&table, writer.journal.last()))
     }
 
-    fn io(&self, doing: &'static str, error: impl ToString) -> StoreError {
+    pub(super) fn io(&self, doing: &'static str, error: impl ToString) -> StoreError {
         StoreError::Io { path: self.disk.dir().to_owned(), doing, error: error.to_string() }
     }
 }
 
 impl Shared {
-    fn table(&self) -> Result<RwLockReadGuard<'_, Table>, StoreError> {
+    pub(super) fn table(&self) -> Result<RwLockReadGuard<'_, Table>, StoreError> {
         self.check_open()?;
         self.table.read().map_err(|_| self.closed_error())
     }
 
-    fn check_open(&self) -> Result<(), StoreError> {
+    pub(super) fn check_open(&self) -> Result<(), StoreError> {
         if self.closed.get().is_some() { Err(self.closed_error()) } else { Ok(()) }
     }
 
-    fn closed_error(&self) -> StoreError {
+    pub(super) fn closed_error(&self) -> StoreError {
         let because = self.closed.get().map_or("a thread of it panicked", String::as_str);
         StoreError::Closed { because: because.to_owned() }
     }
 
-    fn fail(&self, because: &str) {
+    pub(super) fn fail(&self, because: &str) {
         // The first error stands.
         let _ = self.closed.set(because.to_owned());
         self.fold_done.notify_all();
     }
 
-    fn files(&self) -> Result<Files, StoreError> {
+    pub(super) fn files(&self) -> Result<Files, StoreError> {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         files.clone().ok_or_else(|| self.closed_error())
     }
@@ -276,7 +278,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Closes the store if a panic passes: what the writer was doing is not known any more.
-struct ClosesOnPanic<'a>(&'a Shared);
+pub(super) struct ClosesOnPanic<'a>(pub(super) &'a Shared);
 
 impl Drop for ClosesOnPanic<'_> {
     fn drop(&mut self) {
@@ -286,140 +288,8 @@ impl Drop for ClosesOnPanic<'_> {
     }
 }
 
-impl Store for RedbStore {
-    fn apply(&self, batch: &[Op], now_ms: i64) -> Result<Vec<Outcome>, StoreError> {
-        let mut guard = self.writer.lock().map_err(|_| {
-            self.shared.fail("a panic while writing");
-            self.shared.closed_error()
-        })?;
-        self.shared.check_open()?;
-        let writer = guard.as_mut().ok_or_else(|| self.shared.closed_error())?;
-        let _closes = ClosesOnPanic(&self.shared);
-        let result = self.apply_open(writer, batch, now_ms);
-        if let Err(error) = &result {
-            self.shared.fail(&error.to_string());
-        }
-        result
-    }
-
-    fn fetch(
-        &self,
-        tenant: TenantId,
-        group: &str,
-        wanted: &[Wanted<'_>],
-    ) -> Result<Vec<Option<Committed>>, StoreError> {
-        Ok(self.shared.table()?.fetch(tenant, group, wanted))
-    }
-
-    fn group(&self, tenant: TenantId, group: &str) -> Result<Option<Vec<GroupOffset>>, StoreError> {
-        Ok(self.shared.table()?.offsets_of(tenant, group))
-    }
-
-    fn group_size(&self, tenant: TenantId, group: &str) -> Result<usize, StoreError> {
-        Ok(self.shared.table()?.group(tenant, group).map_or(0, |group| group.positions.len()))
-    }
-
-    fn groups(&self, tenant: TenantId) -> Result<Vec<GroupName>, StoreError> {
-        Ok(self.shared.table()?.group_names(tenant))
-    }
-
-    fn group_exists(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError> {
-        Ok(self.shared.table()?.group(tenant, group).is_some_and(Group::is_visible))
-    }
-
-    fn floor(
-        &self,
-        tenant: TenantId,
-        group: &str,
-        stream: &str,
-        partition: Partition,
-    ) -> Result<Option<i64>, StoreError> {
-        Ok(self.shared.table()?.floor_at(tenant, group, stream, partition))
-    }
-
-    fn memberships(&self) -> Result<Vec<(TenantId, GroupName, Arc<Snapshot>)>, StoreError> {
-        Ok(self.shared.table()?.memberships())
-    }
-
-    fn slowest(
-        &self,
-        tenant: TenantId,
-        stream: &str,
-        partition: Partition,
-    ) -> Result<Option<(GroupName, Committed)>, StoreError> {
-        Ok(self.shared.table()?.slowest(tenant, stream, partition))
-    }
-
-    fn furthest(
-        &self,
-        tenant: TenantId,
-        stream: &str,
-        partitions: &[Partition],
-    ) -> Result<Vec<i64>, StoreError> {
-        Ok(self.shared.table()?.furthest(tenant, stream, partitions))
-    }
-
-    fn stale(
-        &self,
-        tenant: TenantId,
-        before_ms: i64,
-        after: Option<&GroupName>,
-    ) -> Result<StalePage, StoreError> {
-        Ok(self.shared.table()?.stale(tenant, before_ms, after))
-    }
-
-    fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError> {
-        Ok(self.shared.table()?.stream_infos(tenant))
-    }
-
-    fn stream(&self, tenant: TenantId, stream: &str) -> Result<Option<StreamInfo>, StoreError> {
-        Ok(self.shared.table()?.stream(tenant, stream).map(Stream::info))
-    }
-
-    fn stream_by_id(&self, tenant: TenantId, topic_id: [u8; 16]) -> Result<Option<StreamInfo>, StoreError> {
-        Ok(self.shared.table()?.stream_by_id(tenant, topic_id))
-    }
-
-    fn baseline(
-        &self,
-        tenant: TenantId,
-        group: &str,
-        stream: &StreamName,
-        partition: Partition,
-    ) -> Result<Option<u64>, StoreError> {
-        let table = self.shared.table()?;
-        let key = table.group_no(tenant, group).zip(table.stream_no(tenant, stream.as_str()));
-        Ok(key.and_then(|(group, stream)| table.baseline((group, stream, partition))))
-    }
-
-    fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, StoreError> {
-        let (walk, files) = (Walk::new(query, &*self.shared.table()?), self.shared.files()?);
-        walk.read(&files.journal, &files.table).map_err(|e| self.io("reading the history", e))
-    }
-
-    fn tenants(&self) -> Result<Vec<(TenantId, TenantName)>, StoreError> {
-        Ok(self.shared.table()?.tenant_names())
-    }
-
-    fn tenant_id_bytes(&self, tenant: TenantId) -> Result<Option<[u8; 16]>, StoreError> {
-        Ok(self.shared.table()?.tenants.get(&tenant).map(|t| t.identity))
-    }
-
-    fn stats(&self) -> Result<StoreStats, StoreError> {
-        let tenants = self.shared.table()?.stats();
-        self.shared.progress.stats(tenants, &*self.disk).map_err(|e| self.io("looking at the files", e))
-    }
-
-    fn close(&self) -> Result<(), StoreError> {
-        let folded = self.close_folding();
-        self.shared.fail("closed");
-        self.let_go();
-        folded
-    }
-}
-
 impl RedbStore {
-    fn close_folding(&self) -> Result<(), StoreError> {
+    pub(super) fn close_folding(&self) -> Result<(), StoreError> {
         self.shared.check_open()?;
         let mut guard = self.writer.lock().map_err(|_| self.shared.closed_error())?;
         let Some(writer) = guard.as_mut() else { return Ok(()) };

@@ -12,13 +12,14 @@ use serde::Serialize;
 use super::journal::{self, open_row};
 use super::record::{GroupNo, Key, ROW_VERSION, Record, StreamNo};
 use super::schema::{
-    BASELINES, DELETED_STREAMS, DeletedStreamRow, FLOORS, FORMAT, Folded, GROUPS, GroupRow, HISTORY,
-    MEMBERSHIPS, META, META_FOLDED, META_MORE, OFFSETS, PositionRow, STREAMS, StreamRow, TABLE_ROW_VERSION,
-    TENANTS, TenantRow, position_key_bytes, range_of,
+    BASELINES, BOUNDS, DELETED_STREAMS, DeletedStreamRow, FLOORS, FORMAT, Folded, GROUPS, GroupRow, HISTORY,
+    MEMBERSHIPS, META, META_ENDS, META_FOLDED, META_MORE, OFFSETS, PositionRow, STREAM_RECORDS, STREAMS,
+    StreamRow, TABLE_ROW_VERSION, TENANTS, TenantRow, bounds_key_bytes, position_key_bytes, range_of,
 };
-use super::table::{Counts, MoreCounts, NextNumbers, Table};
+use super::table::{Counts, EndCounts, MoreCounts, NextNumbers, Table};
+use crate::model::bounds::{Bounds, Records};
 use crate::model::group::Snapshot;
-use crate::model::names::TenantId;
+use crate::model::names::{Partition, TenantId};
 use crate::store::codec::{self, seal};
 
 /// What has changed since the last fold.
@@ -34,6 +35,10 @@ pub(super) struct Dirty {
     positions: BTreeSet<Key>,
     floors: BTreeSet<Key>,
     baselines: BTreeSet<Key>,
+    records_of: BTreeSet<StreamNo>,
+    bounds: BTreeSet<(StreamNo, Partition)>,
+    /// Some journal rows have what is no history.
+    not_history: bool,
     /// Journal bytes and records since the last fold.
     pub(super) bytes: u64,
     pub(super) records: u64,
@@ -43,6 +48,7 @@ impl Dirty {
     /// Notes what a record will change; `table` is as it was before.
     pub(super) fn note(&mut self, record: &Record, table: &Table) {
         self.records += 1;
+        self.not_history |= !record.is_history();
         match record {
             Record::Tenant { id, .. } => _ = self.tenants.insert(*id),
             Record::Group { no, .. } => _ = self.groups.insert(*no),
@@ -54,6 +60,10 @@ impl Dirty {
             Record::StreamGrown { no, .. } => _ = self.streams.insert(*no),
             Record::StreamDeleted { no, forget, .. } => {
                 self.gone_streams.insert(*no);
+                if let Some(stream) = table.streams.get(no) {
+                    self.records_of.insert(*no);
+                    self.bounds.extend(stream.bounds.keys().map(|partition| (*no, *partition)));
+                }
                 self.deleted.insert(*no);
                 self.deleted.extend(forget);
                 for place in table.places_of(*no) {
@@ -67,7 +77,11 @@ impl Dirty {
                 // A commit to a partition not seen before makes the stream larger.
                 self.streams.insert(key.1);
             }
-            Record::Refused { .. } => {}
+            Record::Refused { .. } | Record::ProducerIds { .. } => {}
+            Record::StreamRecords { no, .. } => _ = self.records_of.insert(*no),
+            Record::Bounds { stream, partition, .. } | Record::BoundsLowered { stream, partition, .. } => {
+                self.bounds.insert((*stream, *partition));
+            }
             Record::Membership { no, .. } => _ = self.memberships.insert(*no),
             Record::OffsetDeleted { key, .. } => self.position(*key, table),
             Record::Expired { key, .. } => {
@@ -112,11 +126,17 @@ impl Dirty {
             let row = table.deleted.get(no).cloned();
             (*no, row.map(|(tenant, name)| DeletedStreamRow { tenant, name }))
         });
+        let records_of = self.records_of.iter().map(|no| {
+            let records = table.streams.get(no).map(|stream| stream.records);
+            (*no, records.filter(|records| *records != Records::Elsewhere))
+        });
+        let bounds = self.bounds.iter().map(|key| (*key, table.bounds_at(*key)));
         Slice {
             through,
             next: table.next,
             counts: table.counts(),
             more: table.more_counts(),
+            ends: table.ends,
             bytes: self.bytes,
             tenants: tenants.collect(),
             groups: groups.collect(),
@@ -128,7 +148,9 @@ impl Dirty {
             gone_streams: self.gone_streams.into_iter().collect(),
             deleted: deleted.collect(),
             memberships: memberships.collect(),
-            has_memberships: !self.memberships.is_empty(),
+            records_of: records_of.collect(),
+            bounds: bounds.collect(),
+            not_history: self.not_history,
         }
     }
 }
@@ -142,6 +164,7 @@ pub(super) struct Slice {
     next: NextNumbers,
     counts: Counts,
     more: MoreCounts,
+    ends: EndCounts,
     tenants: Vec<(u64, TenantRow)>,
     groups: Vec<(u64, GroupRow)>,
     streams: Vec<(u64, StreamRow)>,
@@ -153,8 +176,10 @@ pub(super) struct Slice {
     gone_streams: Vec<StreamNo>,
     deleted: Vec<(StreamNo, Option<DeletedStreamRow>)>,
     memberships: Vec<(GroupNo, Arc<Snapshot>)>,
-    /// Some of its journal rows tell of members.
-    has_memberships: bool,
+    records_of: Vec<(StreamNo, Option<Records>)>,
+    bounds: Vec<((StreamNo, Partition), Option<Bounds>)>,
+    /// Some of its journal rows have what is no history.
+    not_history: bool,
 }
 
 /// How much history to keep.
@@ -206,6 +231,7 @@ pub(super) fn fold(
         put_places(&write, OFFSETS, &slice.positions, &slice.gone)?;
         put_places(&write, FLOORS, &slice.floors, &slice.gone)?;
         put_places(&write, BASELINES, &slice.baselines, &slice.gone)?;
+        put_ends(&write, slice)?;
         let mut memberships = write.open_table(MEMBERSHIPS)?;
         for (no, snapshot) in &slice.memberships {
             memberships.insert(no, seal(TABLE_ROW_VERSION, &numbered(*no), snapshot).as_slice())?;
@@ -215,6 +241,7 @@ pub(super) fn fold(
             memberships.remove(no)?;
         }
         let mut meta = write.open_table(META)?;
+        meta.insert(META_ENDS, seal(TABLE_ROW_VERSION, META_ENDS.as_bytes(), &slice.ends).as_slice())?;
         meta.insert(META_MORE, seal(TABLE_ROW_VERSION, META_MORE.as_bytes(), &slice.more).as_slice())?;
         let mut folded: Folded = match meta.get(META_FOLDED)? {
             Some(row) => codec::open(TABLE_ROW_VERSION, META_FOLDED.as_bytes(), row.value())
@@ -224,9 +251,7 @@ pub(super) fn fold(
         let mut history = write.open_table(HISTORY)?;
         if folded.through < slice.through {
             journal::read_rows(journal, folded.through + 1..=slice.through, |number, row| {
-                // Who is a member is no history of positions: groups that rebalance must not push that out.
-                let kept =
-                    if slice.has_memberships { without_memberships(number, row) } else { Some(row.into()) };
+                let kept = if slice.not_history { only_history(number, row) } else { Some(row.into()) };
                 let Some(row) = kept else { return Ok(()) };
                 folded.history_bytes += row.len() as u64;
                 history.insert(number, &*row)?;
@@ -267,6 +292,33 @@ fn put_places<T: Serialize>(
     Ok(())
 }
 
+/// Writes where records are, begin and end. Most slices have nothing of it, and make no table.
+fn put_ends(write: &WriteTransaction, slice: &Slice) -> Result<(), redb::Error> {
+    if !slice.records_of.is_empty() {
+        let mut table = write.open_table(STREAM_RECORDS)?;
+        for (no, records) in &slice.records_of {
+            match records {
+                Some(records) => {
+                    table.insert(no, seal(TABLE_ROW_VERSION, &no.to_be_bytes(), records).as_slice())?
+                }
+                None => table.remove(no)?,
+            };
+        }
+    }
+    if !slice.bounds.is_empty() {
+        let mut table = write.open_table(BOUNDS)?;
+        for (key, bounds) in &slice.bounds {
+            match bounds {
+                Some(bounds) => {
+                    table.insert(key, seal(TABLE_ROW_VERSION, &bounds_key_bytes(*key), bounds).as_slice())?
+                }
+                None => table.remove(key)?,
+            };
+        }
+    }
+    Ok(())
+}
+
 /// The size of the oldest history row, if it is to go.
 fn expired(
     history: &redb::Table<'_, u64, &'static [u8]>,
@@ -286,11 +338,11 @@ fn expired(
 }
 
 /// A journal row as history keeps it. `None` if nothing is left.
-fn without_memberships(number: u64, row: &[u8]) -> Option<Cow<'_, [u8]>> {
+fn only_history(number: u64, row: &[u8]) -> Option<Cow<'_, [u8]>> {
     // A row that cannot be read is kept as it is: whoever reads the history is told.
     let Ok(mut opened) = open_row(number, row) else { return Some(row.into()) };
     let before = opened.records.len();
-    opened.records.retain(|record| !matches!(record, Record::Membership { .. }));
+    opened.records.retain(Record::is_history);
     match opened.records.len() {
         0 => None,
         after if after == before => Some(row.into()),

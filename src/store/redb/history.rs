@@ -91,7 +91,10 @@ impl<'a> Walk<'a> {
             Record::Tenant { .. }
             | Record::Group { .. }
             | Record::Stream { .. }
-            | Record::Membership { .. } => return None,
+            | Record::Membership { .. }
+            | Record::StreamRecords { .. }
+            | Record::Bounds { .. }
+            | Record::ProducerIds { .. } => return None,
             Record::GroupDeleted { no, tenant, name, actor, positions } => {
                 let asked = self.query.group.as_ref().is_none_or(|group| *group == name);
                 if tenant != self.query.tenant || !asked {
@@ -103,17 +106,23 @@ impl<'a> Walk<'a> {
                 return self.query.kinds.include(&what).then_some((actor, place, what));
             }
             Record::StreamCreated { tenant, name, actor, partitions, .. } => {
-                return self.of_stream(tenant, name, actor, EventKind::StreamCreated { partitions });
+                return self.of_stream(tenant, name, None, actor, EventKind::StreamCreated { partitions });
             }
             Record::StreamGrown { no, actor, partitions } => {
                 let name = self.streams.get(&no)?.clone();
-                return self.of_stream(self.query.tenant, name, actor, EventKind::StreamGrown { partitions });
+                let what = EventKind::StreamGrown { partitions };
+                return self.of_stream(self.query.tenant, name, None, actor, what);
+            }
+            Record::BoundsLowered { stream, partition, from, to, actor } => {
+                let name = self.streams.get(&stream)?.clone();
+                let what = EventKind::BoundsLowered { from, to };
+                return self.of_stream(self.query.tenant, name, Some(partition), actor, what);
             }
             Record::StreamDeleted { no, tenant, name, actor, positions, .. } => {
                 if tenant == self.query.tenant {
                     self.streams.insert(no, name.clone());
                 }
-                return self.of_stream(tenant, name, actor, EventKind::StreamDeleted { positions });
+                return self.of_stream(tenant, name, None, actor, EventKind::StreamDeleted { positions });
             }
             Record::Commit { key, actor, from, kind, position } => {
                 let (to, leader_epoch) = (position.committed.offset, position.committed.leader_epoch);
@@ -136,19 +145,20 @@ impl<'a> Walk<'a> {
         asked.then_some((actor, place, what))
     }
 
-    /// What happened to a stream happened to every position on it; to a group as a whole it did not.
+    /// What happened to a stream (or one partition of it) happened to every position on it; to a group as a whole it did not.
     fn of_stream(
         &self,
         tenant: TenantId,
         name: StreamName,
+        partition: Option<Partition>,
         actor: u32,
         what: EventKind,
     ) -> Option<(u32, Place, EventKind)> {
         let asked = match &self.query.place {
-            Some((stream, _)) => *stream == name,
+            Some((stream, asked)) => *stream == name && partition.is_none_or(|p| p == *asked),
             None => self.query.group.is_none(),
         };
-        let place = Place { group: None, stream: Some(name), partition: None };
+        let place = Place { group: None, stream: Some(name), partition };
         let asked = asked && self.query.kinds.include(&what);
         (tenant == self.query.tenant && asked).then_some((actor, place, what))
     }

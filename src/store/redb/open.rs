@@ -14,11 +14,12 @@ use super::disk::Disk;
 use super::fold::Dirty;
 use super::journal::{Journal, open_row, read_rows};
 use super::schema::{
-    BASELINES, DELETED_STREAMS, DeletedStreamRow, FLOORS, FORMAT, FileMeta, Folded, GROUPS, GroupRow,
-    IDENTITY_FILE, JOURNAL, JOURNAL_FILE, MEMBERSHIPS, META, META_FILE, META_FOLDED, META_MORE, OFFSETS,
-    PositionRow, STREAMS, StreamRow, TABLE_FILE, TABLE_ROW_VERSION, TENANTS, TenantRow, position_key_bytes,
+    BASELINES, BOUNDS, DELETED_STREAMS, DeletedStreamRow, FLOORS, FORMAT, FileMeta, Folded, GROUPS, GroupRow,
+    IDENTITY_FILE, JOURNAL, JOURNAL_FILE, MEMBERSHIPS, META, META_ENDS, META_FILE, META_FOLDED, META_MORE,
+    OFFSETS, PositionRow, STREAM_RECORDS, STREAMS, StreamRow, TABLE_FILE, TABLE_ROW_VERSION, TENANTS,
+    TenantRow, bounds_key_bytes, position_key_bytes,
 };
-use super::table::{MoreCounts, Stream, Table};
+use super::table::{EndCounts, MoreCounts, Stream, Table};
 use crate::model::names::TenantId;
 use crate::store::StoreError;
 use crate::store::codec;
@@ -241,8 +242,16 @@ impl Place<'_> {
         })?;
         self.each(db, STREAMS, |no: u64, row| {
             let row: StreamRow = self.row(TABLE_FILE, "streams", &no.to_be_bytes(), row)?;
-            let (tenant, name, topic_id, partitions) = (row.tenant, row.name, row.topic_id, row.partitions);
-            table.add_stream(no, Stream { tenant, name, topic_id, partitions }).map_err(bad)
+            let stream = Stream::new(row.tenant, row.name, row.topic_id, row.partitions);
+            table.add_stream(no, stream).map_err(bad)
+        })?;
+        self.each(db, STREAM_RECORDS, |no: u64, row| {
+            let records = self.row(TABLE_FILE, "stream_records", &no.to_be_bytes(), row)?;
+            table.put_records(no, records).map_err(bad)
+        })?;
+        self.each(db, BOUNDS, |key: (u64, i32), row| {
+            let bounds = self.row(TABLE_FILE, "bounds", &bounds_key_bytes(key), row)?;
+            table.put_bounds(key.0, key.1, bounds).map_err(bad)
         })?;
         self.each(db, GROUPS, |no: u64, row| {
             let row: GroupRow = self.row(TABLE_FILE, "groups", &no.to_be_bytes(), row)?;
@@ -268,16 +277,20 @@ impl Place<'_> {
             let snapshot = self.row(TABLE_FILE, "memberships", &no.to_be_bytes(), row)?;
             table.put_membership(no, snapshot).map_err(bad)
         })?;
-        let (mut folded, mut more) = (Folded::default(), MoreCounts::default());
+        let (mut folded, mut more, mut ends) =
+            (Folded::default(), MoreCounts::default(), EndCounts::default());
         self.each(db, META, |key: &str, row| {
             match key {
                 META_FOLDED => folded = self.row(TABLE_FILE, "meta", key.as_bytes(), row)?,
+                META_ENDS => ends = self.row(TABLE_FILE, "meta", key.as_bytes(), row)?,
                 META_MORE => more = self.row(TABLE_FILE, "meta", key.as_bytes(), row)?,
                 _ => {}
             }
             Ok(())
         })?;
-        let (written, there) = ((folded.counts, more), (table.counts(), table.more_counts()));
+        table.give_producer_ids(ends.next_producer_id).map_err(bad)?;
+        let written = (folded.counts, more, ends);
+        let there = (table.counts(), table.more_counts(), table.ends);
         if written != there {
             return Err(bad(format!("{written:?} rows were written, {there:?} are there")));
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::bounds::{Bounds, Records};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Position;
@@ -117,6 +118,27 @@ pub(super) enum Record {
         no: GroupNo,
         snapshot: Arc<Snapshot>,
     },
+    /// Follows the record that makes a stream whose records are not elsewhere.
+    StreamRecords {
+        no: StreamNo,
+        records: Records,
+    },
+    Bounds {
+        stream: StreamNo,
+        partition: Partition,
+        bounds: Bounds,
+    },
+    BoundsLowered {
+        stream: StreamNo,
+        partition: Partition,
+        from: Bounds,
+        to: Bounds,
+        actor: u32,
+    },
+    /// `next`: the first that nobody has been given.
+    ProducerIds {
+        next: i64,
+    },
 }
 
 impl Record {
@@ -126,7 +148,10 @@ impl Record {
             Record::Tenant { .. }
             | Record::Group { .. }
             | Record::Stream { .. }
-            | Record::Membership { .. } => None,
+            | Record::Membership { .. }
+            | Record::StreamRecords { .. }
+            | Record::Bounds { .. }
+            | Record::ProducerIds { .. } => None,
             Record::Commit { actor, .. }
             | Record::Refused { actor, .. }
             | Record::GroupDeleted { actor, .. }
@@ -135,6 +160,7 @@ impl Record {
             | Record::StreamCreated { actor, .. }
             | Record::StreamGrown { actor, .. }
             | Record::StreamDeleted { actor, .. }
+            | Record::BoundsLowered { actor, .. }
             | Record::Expired { actor, .. } => Some(actor),
         }
     }
@@ -153,8 +179,18 @@ impl Record {
             | Record::Baseline { .. }
             | Record::OffsetDeleted { .. }
             | Record::StreamGrown { .. }
+            | Record::StreamRecords { .. }
+            | Record::ProducerIds { .. }
             | Record::Expired { .. } => 24,
+            Record::Bounds { .. } => 32,
+            Record::BoundsLowered { .. } => 56,
         }
+    }
+
+    /// Whether it is kept in the history of positions once it is folded: who is a member and where a log ends change all the
+    /// time, and must not push that out.
+    pub(super) fn is_history(&self) -> bool {
+        !matches!(self, Record::Membership { .. } | Record::Bounds { .. } | Record::ProducerIds { .. })
     }
 }
 

@@ -3,9 +3,9 @@
 use redb::TableDefinition;
 use serde::{Deserialize, Serialize};
 
-use super::record::{GroupNo, Key};
+use super::record::{GroupNo, Key, StreamNo};
 use super::table::{Counts, NextNumbers};
-use crate::model::names::{GroupName, StreamName, TenantId, TenantName};
+use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Position;
 
 /// The format both files are in. Raised by a change that an older version would misread; each step up gets an
@@ -47,6 +47,10 @@ pub(super) const DELETED_STREAMS: RowTable<'_, u64> = TableDefinition::new("dele
 
 /// Table file: group number -> its members.
 pub(super) const MEMBERSHIPS: RowTable<'_, u64> = TableDefinition::new("memberships");
+/// Table file: stream number -> where its records are, of those where they are not elsewhere.
+pub(super) const STREAM_RECORDS: RowTable<'_, u64> = TableDefinition::new("stream_records");
+/// Table file: (stream, partition) -> where its records begin and end.
+pub(super) const BOUNDS: RowTable<'_, (u64, i32)> = TableDefinition::new("bounds");
 
 /// `meta` key of [`FileMeta`].
 pub(super) const META_FILE: &str = "file";
@@ -55,6 +59,8 @@ pub(super) const META_FOLDED: &str = "folded";
 /// `meta` key of [`MoreCounts`](super::table::MoreCounts), in the table file; stores
 /// folded before there were such rows do not have it.
 pub(super) const META_MORE: &str = "more";
+/// `meta` key of [`EndCounts`](super::table::EndCounts), in the table file; absent like those.
+pub(super) const META_ENDS: &str = "ends";
 
 /// Whose file this is, and in what format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +116,14 @@ pub(super) fn position_key_bytes((group, stream, partition): Key) -> [u8; 20] {
     bytes[..8].copy_from_slice(&group.to_be_bytes());
     bytes[8..16].copy_from_slice(&stream.to_be_bytes());
     bytes[16..].copy_from_slice(&partition.to_be_bytes());
+    bytes
+}
+
+/// The same for a row of [`BOUNDS`].
+pub(super) fn bounds_key_bytes((stream, partition): (StreamNo, Partition)) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&stream.to_be_bytes());
+    bytes[8..].copy_from_slice(&partition.to_be_bytes());
     bytes
 }
 

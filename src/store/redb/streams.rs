@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::decide::{Decider, Sizes, below};
 use super::record::{Record, StreamNo};
 use super::table::Stream;
+use crate::model::bounds::Records;
 use crate::model::names::{Partition, StreamName, TenantId};
 use crate::model::op::{Actor, StreamInfo};
 use crate::model::refusal::Refusal;
@@ -68,19 +69,27 @@ impl Decider<'_> {
         Ok(Growth { no, partitions: wanted, more })
     }
 
-    fn partitions_of(&self, no: StreamNo) -> i32 {
+    pub(super) fn partitions_of(&self, no: StreamNo) -> i32 {
         let published = || self.table.streams.get(&no).map_or(0, |stream| stream.partitions);
         self.sizes.get(&no).copied().unwrap_or_else(published)
     }
 
-    pub(super) fn make_stream(&mut self, tenant: TenantId, name: &StreamName, growth: Growth) -> StreamNo {
+    /// `records`: where they are if the stream is new.
+    pub(super) fn make_stream(
+        &mut self,
+        tenant: TenantId,
+        name: &StreamName,
+        growth: Growth,
+        records: Records,
+    ) -> StreamNo {
         let Growth { no, partitions, more } = growth;
         let added = self.added.entry(tenant).or_default();
         added.partitions += more;
         added.streams += u64::from(no.is_none());
         let no = no.unwrap_or_else(|| {
-            let (no, topic_id) = self.new_stream(tenant, name, partitions);
+            let (no, topic_id) = self.new_stream(tenant, name, partitions, records);
             self.records.push(Record::Stream { no, tenant, name: name.clone(), topic_id, partitions });
+            self.journal_records(no, records);
             no
         });
         if more > 0 {
@@ -95,6 +104,7 @@ impl Decider<'_> {
         tenant: TenantId,
         name: &StreamName,
         partitions: i32,
+        records: Records,
     ) -> Result<StreamInfo, Refusal> {
         let no = match self.find_stream(tenant, name) {
             // One that is there keeps its size: it grows by being committed to.
@@ -102,14 +112,14 @@ impl Decider<'_> {
             None => {
                 let (held, added) = self.sizes_of(tenant)?;
                 let growth = self.growth(tenant, name, partitions, &held, &added)?;
-                self.make_stream(tenant, name, growth)
+                self.make_stream(tenant, name, growth, records)
             }
         };
         self.stream_info(no).ok_or(Refusal::UnknownStream)
     }
 
     /// The stream as it is published, or as this batch makes it.
-    fn stream_info(&self, no: StreamNo) -> Option<StreamInfo> {
+    pub(super) fn stream_info(&self, no: StreamNo) -> Option<StreamInfo> {
         let published = || self.table.streams.get(&no).map(Stream::info);
         let info = self.infos.get(&no).cloned().or_else(published)?;
         Some(StreamInfo { partitions: self.sizes.get(&no).copied().unwrap_or(info.partitions), ..info })
@@ -119,7 +129,7 @@ impl Decider<'_> {
         &mut self,
         tenant: TenantId,
         name: &StreamName,
-        partitions: i32,
+        (partitions, records): (i32, Records),
         actor: &Arc<Actor>,
     ) -> Result<StreamInfo, Refusal> {
         if self.find_stream(tenant, name).is_some() {
@@ -133,9 +143,10 @@ impl Decider<'_> {
         let sizes = self.added.entry(tenant).or_default();
         sizes.streams += 1;
         sizes.partitions += more;
-        let (no, topic_id) = self.new_stream(tenant, name, partitions);
+        let (no, topic_id) = self.new_stream(tenant, name, partitions, records);
         let (name, actor) = (name.clone(), self.actor((actor, &mut None)));
         self.records.push(Record::StreamCreated { no, tenant, name, topic_id, partitions, actor });
+        self.journal_records(no, records);
         self.stream_info(no).ok_or(Refusal::UnknownStream)
     }
 
@@ -185,6 +196,13 @@ impl Decider<'_> {
         Some(positions)
     }
 
+    /// What stands in no journal of before.
+    fn journal_records(&mut self, no: StreamNo, records: Records) {
+        if records != Records::Elsewhere {
+            self.records.push(Record::StreamRecords { no, records });
+        }
+    }
+
     fn partitions_fit(&self, more: u64, held: &Sizes, added: &Sizes) -> Result<(), Refusal> {
         let limit = self.limits.max_tenant_partitions;
         if more > 0 && held.partitions + added.partitions + more > limit {
@@ -194,11 +212,17 @@ impl Decider<'_> {
     }
 
     /// Gives a stream that the batch makes its number and id.
-    fn new_stream(&mut self, tenant: TenantId, name: &StreamName, partitions: i32) -> (StreamNo, [u8; 16]) {
+    fn new_stream(
+        &mut self,
+        tenant: TenantId,
+        name: &StreamName,
+        partitions: i32,
+        records: Records,
+    ) -> (StreamNo, [u8; 16]) {
         let (no, topic_id) = (self.next.stream, (self.ids)());
         self.next.stream += 1;
         self.streams.insert((tenant, name.clone()), no);
-        self.infos.insert(no, StreamInfo { name: name.clone(), topic_id, partitions });
+        self.infos.insert(no, StreamInfo { name: name.clone(), topic_id, partitions, records });
         self.sizes.insert(no, partitions);
         (no, topic_id)
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::record::{GroupNo, Key, Record, StreamNo};
+use crate::model::bounds::{Bounds, Records};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{self, Position};
@@ -23,6 +24,8 @@ pub(super) struct Table {
     floors: u64,
     /// Groups whose members are kept.
     memberships: u64,
+    /// What bounds, in-memory streams and producer ids come to.
+    pub(super) ends: EndCounts,
     /// The next number to give to a tenant, a group, a stream.
     pub(super) next: NextNumbers,
 }
@@ -50,6 +53,17 @@ pub(super) struct MoreCounts {
     pub(super) floors: u64,
     pub(super) deleted_streams: u64,
     pub(super) memberships: u64,
+}
+
+/// Rows of the kinds that came after those, and what is counted on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct EndCounts {
+    /// Streams whose records are not elsewhere.
+    pub(super) streams: u64,
+    /// Partitions with bounds.
+    pub(super) bounds: u64,
+    /// The first producer id that nobody has been given.
+    pub(super) next_producer_id: i64,
 }
 
 #[derive(Debug)]
@@ -95,11 +109,21 @@ pub(super) struct Stream {
     pub(super) name: StreamName,
     pub(super) topic_id: [u8; 16],
     pub(super) partitions: i32,
+    pub(super) records: Records,
+    /// Of partitions whose bounds somebody has said.
+    pub(super) bounds: BTreeMap<Partition, Bounds>,
 }
 
 impl Stream {
+    /// One whose records are elsewhere, without bounds: what [`Table::put_records`] and [`Table::put_bounds`] add to.
+    pub(super) fn new(tenant: TenantId, name: StreamName, topic_id: [u8; 16], partitions: i32) -> Self {
+        let (records, bounds) = (Records::Elsewhere, BTreeMap::new());
+        Stream { tenant, name, topic_id, partitions, records, bounds }
+    }
+
     pub(super) fn info(&self) -> StreamInfo {
-        StreamInfo { name: self.name.clone(), topic_id: self.topic_id, partitions: self.partitions }
+        let Stream { topic_id, partitions, records, .. } = *self;
+        StreamInfo { name: self.name.clone(), topic_id, partitions, records }
     }
 }
 
@@ -140,7 +164,7 @@ impl Table {
             Record::Tenant { id, name, identity } => self.add_tenant(id, name, identity),
             Record::Group { no, tenant, name } => self.add_group(no, tenant, name),
             Record::Stream { no, tenant, name, topic_id, partitions } => {
-                self.add_stream(no, Stream { tenant, name, topic_id, partitions })
+                self.add_stream(no, Stream::new(tenant, name, topic_id, partitions))
             }
             Record::Commit { key, position, .. } => self.put_position(key, position),
             Record::Refused { .. } => Ok(()),
@@ -148,7 +172,7 @@ impl Table {
             Record::Baseline { key, evicted, .. } => self.put_baseline(key, evicted),
             Record::OffsetDeleted { key, .. } => self.remove_position(key),
             Record::StreamCreated { no, tenant, name, topic_id, partitions, .. } => {
-                self.add_stream(no, Stream { tenant, name, topic_id, partitions })
+                self.add_stream(no, Stream::new(tenant, name, topic_id, partitions))
             }
             Record::StreamGrown { no, partitions, .. } => self.grow(no, partitions),
             Record::StreamDeleted { no, forget, .. } => {
@@ -157,6 +181,10 @@ impl Table {
             }
             Record::Expired { key, .. } => self.expire(key),
             Record::Membership { no, snapshot } => self.put_membership(no, snapshot),
+            Record::StreamRecords { no, records } => self.put_records(no, records),
+            Record::Bounds { stream, partition, bounds } => self.put_bounds(stream, partition, bounds),
+            Record::BoundsLowered { stream, partition, to, .. } => self.put_bounds(stream, partition, to),
+            Record::ProducerIds { next } => self.give_producer_ids(next),
         }
     }
 
@@ -282,6 +310,8 @@ impl Table {
             self.floors -= floor;
         }
         let stream = self.streams.remove(&no).ok_or_else(|| format!("stream {no} is not known"))?;
+        self.ends.streams -= u64::from(stream.records != Records::Elsewhere);
+        self.ends.bounds -= stream.bounds.len() as u64;
         let tenant = self.tenant_mut(stream.tenant)?;
         tenant.streams.remove(&stream.name);
         tenant.by_topic_id.remove(&stream.topic_id);
