@@ -35,6 +35,9 @@ pub(super) struct Arguments {
     /// Address of health, metrics and questions over HTTP, or none [default: 127.0.0.1:9644]
     #[arg(long, value_name = "ADDRESS|none")]
     admin_listen: Option<String>,
+    /// Keep records of new streams in memory, so that they can be produced to: one copy, gone with the process
+    #[arg(long)]
+    memory_streams: bool,
     /// Log lines for people or for programs [default: text]
     #[arg(long, value_name = "text|json")]
     log_format: Option<String>,
@@ -51,6 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         ("admin_listen", arguments.admin_listen.clone()),
         ("log.format", arguments.log_format.clone()),
         ("log.level", arguments.log_level.clone()),
+        ("records.memory_streams", arguments.memory_streams.then(|| "true".to_owned())),
     ];
     let environment = |name: &str| std::env::var(name).ok();
     let config = Config::load(arguments.config.as_deref(), &environment, &given)

@@ -1,6 +1,7 @@
 //! What other rooms want to know of the settings, reckoned from them.
 
 use super::{Config, ListenerConfig};
+use crate::model::bounds::Records;
 use crate::model::group::Settings;
 use crate::model::offset::UNCHANGED_REFRESH_MS;
 
@@ -9,6 +10,11 @@ impl Config {
     pub fn offsets_retention_ms(&self, tenant: &str) -> u64 {
         let own = self.tenants.iter().find(|own| own.name == tenant).and_then(|own| own.offsets_retention_ms);
         own.unwrap_or(self.retention.offsets_ms)
+    }
+
+    /// Where the records are of a stream that comes into being without a word about it.
+    pub fn default_records(&self) -> Records {
+        if self.records.memory_streams { Records::Memory } else { Records::Elsewhere }
     }
 
     /// What groups are allowed.

@@ -6,7 +6,6 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::{Catalogue, Config};
-use crate::model::bounds::Records;
 
 /// A setting that cannot be used: where it stands, why, and what would do.
 #[derive(Debug, Error)]
@@ -61,8 +60,9 @@ impl Config {
             }
         }
         for (path, text) in given {
-            if let Some(text) = text {
-                set(&mut table, path, toml::Value::String(text.clone()));
+            let default = leaves("", &defaults).into_iter().find(|(known, _)| known == path);
+            if let (Some(text), Some((_, default))) = (text, default) {
+                set(&mut table, path, value_like(default, text).map_err(|e| ConfigError::new(path, e))?);
             }
         }
         let config: Config = table.try_into().map_err(|e| ConfigError::new("settings", e))?;
@@ -81,7 +81,7 @@ impl Config {
                 max_partitions: streams.max_partitions,
                 max_tenant_partitions: streams.max_partitions_per_tenant,
                 default_partitions: streams.default_partitions,
-                default_records: Records::Elsewhere,
+                default_records: self.default_records(),
                 declared: streams.catalogue == Catalogue::Declared,
                 unchanged_refresh_ms: self.unchanged_refresh_ms(),
             },

@@ -4,6 +4,7 @@
 
 mod derived;
 mod load;
+mod records;
 mod validate;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::model::offset::Mode;
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, Given};
+pub use records::RecordsConfig;
 pub use validate::advertised;
 
 /// All settings.
@@ -38,6 +40,8 @@ pub struct Config {
     pub tenants: Vec<TenantConfig>,
     /// The stream catalogue.
     pub streams: StreamsConfig,
+    /// Records in memory.
+    pub records: RecordsConfig,
     /// Groups with members.
     pub groups: GroupsConfig,
     /// Expiry of offsets.
@@ -321,6 +325,7 @@ impl Default for Config {
             guard: GuardConfig::default(),
             tenants: Vec::new(),
             streams: StreamsConfig::default(),
+            records: RecordsConfig::default(),
             groups: GroupsConfig::default(),
             retention: RetentionConfig::default(),
             server: ServerConfig::default(),

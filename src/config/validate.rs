@@ -72,6 +72,18 @@ impl Config {
                 return Err(ConfigError::new(place, "must hold the largest one, and be below 4 GiB"));
             }
         }
+        let records = &self.records;
+        at_least("records.max_batch_bytes", records.max_batch_bytes as u64, 1_024)?;
+        for (place, bytes) in [
+            ("records.max_partition_bytes", records.max_partition_bytes),
+            ("records.max_tenant_bytes", records.max_tenant_bytes),
+            ("records.max_total_bytes", records.max_total_bytes),
+        ] {
+            // And 1,024 for what comes with it.
+            at_least(place, bytes as u64, (records.max_batch_bytes as u64).saturating_add(1_024))?;
+        }
+        at_least("records.max_partition_records", records.max_partition_records, 1)?;
+        at_least("records.max_partition_producers", records.max_partition_producers as u64, 1)?;
         at_least("groups.max_members", self.groups.max_members as u64, 1)?;
         if self.groups.min_session_timeout_ms > self.groups.max_session_timeout_ms {
             return Err(ConfigError::new(

@@ -54,6 +54,7 @@ pub struct Coordinator {
     pub members: Arc<Memberships>,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    logs: logs::AllLogs,
     in_flight: Arc<Semaphore>,
     failed: watch::Sender<Option<Arc<StoreError>>>,
 }
@@ -99,10 +100,20 @@ impl Coordinator {
             config.groups.max_tenant_bytes,
             clock.now_ms(),
         )?;
+        let streams = logs::empty_all(&offsets)?;
+        if streams > 0 || config.records.memory_streams {
+            tracing::warn!(
+                streams,
+                max_total_bytes = config.records.max_total_bytes,
+                "streams in memory: this is not a broker; their records are here in one copy, the oldest are evicted, none \
+                 survives a restart; positions and ends do"
+            );
+        }
         Ok(Self {
             offsets,
             members,
             clock,
+            logs: logs::AllLogs::new(&config.records, metrics.clone()),
             guard: GuardPolicy::new(config),
             metrics,
             max_metadata_units: config.streams.max_metadata_units,
@@ -181,6 +192,16 @@ impl Coordinator {
 
     /// Queues an operation for the one writer. Does not wait: the queue holds what may be under way.
     fn queue(&self, op: Op, permit: Option<OwnedSemaphorePermit>) -> Ticket {
+        self.queue_then(op, permit, |_| ())
+    }
+
+    /// The same; `first` hears the answer before anybody else, on the commit thread.
+    fn queue_then(
+        &self,
+        op: Op,
+        permit: Option<OwnedSemaphorePermit>,
+        first: impl FnOnce(&Answer) + Send + 'static,
+    ) -> Ticket {
         let (sender, receiver) = oneshot::channel();
         let failed = self.failed.clone();
         let done = move |answer: Answer| {
@@ -188,6 +209,7 @@ impl Coordinator {
             if let Err(error) = &answer {
                 tell(&failed, error);
             }
+            first(&answer);
             // The connection may be gone: then nobody wants to know.
             let _ = sender.send(answer);
         };

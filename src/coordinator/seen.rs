@@ -13,6 +13,7 @@ impl Coordinator {
         gauges.free_bytes.set(gauge_value(self.space.free_bytes().unwrap_or(0)));
         gauges.min_free_bytes.set(gauge_value(self.space.min_free_bytes()));
         gauges.low_space.set(i64::from(self.space.admit().is_err()));
+        self.logs.show();
         // A store that is closed has no numbers any more: the last ones stand.
         if let Ok(stats) = self.offsets.store().stats() {
             gauges.tail_rows.set(gauge_value(stats.tail_rows));

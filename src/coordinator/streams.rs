@@ -79,8 +79,15 @@ impl Coordinator {
         topic_id: Option<[u8; 16]>,
         actor: Arc<Actor>,
     ) -> Result<Option<u64>, Arc<StoreError>> {
+        let found = self.checked(self.offsets.store().stream(tenant, stream.as_str())).map_err(Arc::new)?;
         match self.submit(Op::DeleteStream { tenant, stream, topic_id, actor }, 1).await.answer().await? {
-            Outcome::StreamDeleted(positions) => Ok(positions),
+            Outcome::StreamDeleted(positions) => {
+                // Of one that took its name meanwhile this is not the id, and its logs go when they are next looked at.
+                if let Some(info) = found.filter(|_| positions.is_some()) {
+                    self.logs.forget(&info.topic_id);
+                }
+                Ok(positions)
+            }
             other => unreachable!("a deletion is answered by {other:?}"),
         }
     }

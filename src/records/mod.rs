@@ -4,19 +4,16 @@
 //! who waits, and how much memory all logs take together is `coordinator/logs`; which code a refusal becomes is
 //! `wire/codes`.
 
+pub mod batch;
+pub mod log;
+pub mod producers;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
+use crate::model::bounds::Bounds;
 use crate::model::names::Partition;
-
-/// Where a log begins and ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LogBounds {
-    /// The oldest offset that can be read.
-    pub start: i64,
-    /// One beyond the newest record that is durable and so can be read: Kafka's high watermark, and, since there are no
-    /// transactions, its last stable offset.
-    pub end: i64,
-}
 
 /// Why records were not appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +84,7 @@ pub enum ReadRefused {
     /// The stream's records are kept elsewhere.
     Elsewhere,
     /// Before the start or beyond the end (Kafka: `OffsetOutOfRangeException`).
-    OutOfRange(LogBounds),
+    OutOfRange(Bounds),
     /// The store has failed.
     Unavailable,
 }

@@ -180,6 +180,7 @@ impl Server {
         let wall = clock.clone();
         let mut members = tokio::spawn(members.run(move || wall.now_ms()));
         let expiry = tokio::spawn(self.expiry.run(self.coordinator.clone(), clock));
+        let mut logs = tokio::spawn(self.coordinator.clone().look_after_logs());
         let probing = async {
             loop {
                 tokio::time::sleep(PROBE_EVERY).await;
@@ -201,6 +202,11 @@ impl Server {
                 tracing::error!("the task of groups has ended by itself");
                 None
             }
+            _ = &mut logs => {
+                listener_ended = true;
+                tracing::error!("the task of logs in memory has ended by itself");
+                None
+            }
             error = failed.wait_for(Option::is_some) => error.ok().and_then(|error| error.clone()),
             () = probing => None,
             () = space => None,
@@ -214,6 +220,7 @@ impl Server {
         draining.send_replace(true);
         expiry.abort();
         members.abort();
+        logs.abort();
         let all_done = async { while tasks.join_next().await.is_some() {} };
         let bound = if store_failed.is_some() { drain.min(Duration::from_secs(2)) } else { drain };
         if tokio::time::timeout(bound, all_done).await.is_err() {

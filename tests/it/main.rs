@@ -34,6 +34,7 @@ mod leave_group;
 mod limits;
 mod list_groups;
 mod list_offsets;
+mod logs;
 mod member_durability;
 mod member_limits;
 mod members;
