@@ -17,7 +17,7 @@ use kafka_protocol::messages::{
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::metadata::{epoch_of, TOPIC_OPERATIONS, is_internal};
+use super::metadata::{TOPIC_OPERATIONS, epoch_of, is_internal};
 use super::{Peer, Room, Unanswerable, text, topics};
 use crate::model::names::Partition;
 use crate::model::op::StreamInfo;
@@ -120,7 +120,8 @@ fn page(
         };
         let first = at(&name);
         let end = stream.partitions.min(first.saturating_add(left));
-        let partitions: Vec<_> = (first..end).map(|index| partition(index, epoch_of(&stream), node)).collect();
+        let partitions: Vec<_> =
+            (first..end).map(|index| partition(index, epoch_of(&stream), node)).collect();
         left -= i32::try_from(partitions.len()).unwrap_or(left);
         topics.push(topic.with_topic_id(Uuid::from_bytes(stream.topic_id)).with_partitions(partitions));
         if end < stream.partitions {

@@ -166,7 +166,8 @@ impl Asked {
 
     fn answer(self, found: Found) -> FetchResponse {
         let topics = self.topics.into_iter().zip(found.topics).map(|(topic, partitions)| {
-            let whole = |(partition, batches): (PartitionData, _)| partition.with_records(Some(together(batches)));
+            let whole =
+                |(partition, batches): (PartitionData, _)| partition.with_records(Some(together(batches)));
             let partitions = partitions.into_iter().map(whole).collect();
             FetchableTopicResponse::default().with_topic(topic.topic).with_partitions(partitions)
         });
@@ -194,7 +195,8 @@ impl Asked {
         let (name, partition) = (stream.name.as_str(), asked.partition);
         let slice = self.coordinator.read(self.tenant, name, partition, asked.fetch_offset, most, first);
         let slice = slice.map_err(|why| codes::of_read(&why))?;
-        let answer = answer(asked).with_high_watermark(slice.bounds.end).with_last_stable_offset(slice.bounds.end);
+        let answer =
+            answer(asked).with_high_watermark(slice.bounds.end).with_last_stable_offset(slice.bounds.end);
         let answer = answer.with_log_start_offset(slice.bounds.start).with_aborted_transactions(aborted);
         Ok((answer, slice.batches))
     }

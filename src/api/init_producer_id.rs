@@ -24,10 +24,9 @@ pub(super) async fn handle(request: &InitProducerIdRequest, room: &Room) -> Init
     let answer = InitProducerIdResponse::default();
     match producer_id(request, room).await {
         Ok(id) => answer.with_producer_id(ProducerId(id)).with_producer_epoch(0),
-        Err(code) => answer
-            .with_error_code(code)
-            .with_producer_id(ProducerId(NONE))
-            .with_producer_epoch(NO_EPOCH),
+        Err(code) => {
+            answer.with_error_code(code).with_producer_id(ProducerId(NONE)).with_producer_epoch(NO_EPOCH)
+        }
     }
 }
 

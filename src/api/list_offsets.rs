@@ -85,13 +85,14 @@ pub(super) async fn handle(
                 _ if duplicate => Err(codes::INVALID_REQUEST),
                 Err(code) => known(asked.timestamp, version).and(Err(*code)),
                 Ok(stream) => known(asked.timestamp, version)
-                    .and_then(|()| bounds)
+                    .and(bounds)
                     .and_then(|bounds| find(stream, &asked, bounds, room, peer)),
             };
             let answer = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
             match found {
                 Ok(Found { offset, timestamp, epoch }) => {
-                    answer.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(epoch)
+                    let answer = answer.with_offset(offset).with_timestamp(timestamp);
+                    if version >= 4 { answer.with_leader_epoch(epoch) } else { answer }
                 }
                 Err(code) => answer
                     .with_error_code(code)
@@ -139,7 +140,8 @@ fn find(
             let epoch = if offset == NONE { NO_EPOCH } else { EPOCH };
             return Ok(Found { offset, timestamp: NONE, epoch });
         }
-        let time = if asked.timestamp == NEWEST { TimeAsked::Newest } else { TimeAsked::From(asked.timestamp) };
+        let time =
+            if asked.timestamp == NEWEST { TimeAsked::Newest } else { TimeAsked::From(asked.timestamp) };
         let timed = room.coordinator.offset_for_time(peer.tenant, name, partition, time).map_err(read)?;
         return Ok(timed.map_or(NOTHING, |timed| Found {
             offset: timed.offset,

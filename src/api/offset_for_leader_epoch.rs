@@ -8,7 +8,9 @@
 //! * Deviation: topics are answered in the order asked (Kafka puts those that are not there last).
 
 use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
-use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
+use kafka_protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
 use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
 use super::{Peer, Room};
@@ -57,11 +59,14 @@ pub(super) async fn handle(
             let answer = EpochEndOffset::default().with_partition(asked.partition);
             match end(&asked) {
                 Ok((epoch, end)) => answer.with_leader_epoch(epoch).with_end_offset(end),
-                Err(code) => answer.with_error_code(code).with_leader_epoch(NONE).with_end_offset(NONE.into()),
+                Err(code) => {
+                    answer.with_error_code(code).with_leader_epoch(NONE).with_end_offset(NONE.into())
+                }
             }
         };
         let partitions = topic.partitions.into_iter().map(partition).collect();
-        topics.push(OffsetForLeaderTopicResult::default().with_topic(topic.topic).with_partitions(partitions));
+        topics
+            .push(OffsetForLeaderTopicResult::default().with_topic(topic.topic).with_partitions(partitions));
     }
     OffsetForLeaderEpochResponse::default().with_topics(topics)
 }
@@ -70,7 +75,7 @@ pub(super) async fn handle(
 pub(super) fn fence(current: i32) -> Result<(), Code> {
     match current {
         NONE | EPOCH => Ok(()),
-        EPOCH.. => Err(codes::UNKNOWN_LEADER_EPOCH),
+        1.. => Err(codes::UNKNOWN_LEADER_EPOCH),
         _ => Err(codes::FENCED_LEADER_EPOCH),
     }
 }
@@ -80,7 +85,7 @@ fn end_of(epoch: i32, bounds: Bounds) -> (i32, i64) {
     match epoch {
         NONE => (NONE, NONE.into()),
         EPOCH => (EPOCH, bounds.end),
-        EPOCH.. => (NONE, NONE.into()),
+        1.. => (NONE, NONE.into()),
         earlier => (earlier, bounds.start),
     }
 }

@@ -154,7 +154,12 @@ pub(super) fn topic(records: Records, room: &Room) -> Vec<Setting> {
             Setting::fixed("retention.ms", LONG, "0", "No records are kept here."),
         ]),
         Records::Memory => settings.extend([
-            Setting::fixed(topics::RECORDS, STRING, topics::MEMORY, "Gone with the server; the oldest go first."),
+            Setting::fixed(
+                topics::RECORDS,
+                STRING,
+                topics::MEMORY,
+                "Gone with the server; the oldest go first.",
+            ),
             Setting::new(
                 "max.message.bytes",
                 INT,
@@ -164,14 +169,14 @@ pub(super) fn topic(records: Records, room: &Room) -> Vec<Setting> {
             Setting::new(
                 "offsetd.retention.records",
                 LONG,
-                both(|c| c.records.max_records),
-                "Records kept of a partition: records.max_records.",
+                both(|c| c.records.max_partition_records),
+                "Records kept of a partition: records.max_partition_records.",
             ),
             Setting::new(
                 "retention.bytes",
                 LONG,
-                both(|c| c.records.max_bytes as u64),
-                "Bytes kept of a partition: records.max_bytes.",
+                both(|c| c.records.max_partition_bytes as u64),
+                "Bytes kept of a partition: records.max_partition_bytes.",
             ),
             Setting::new(
                 "retention.ms",

@@ -141,9 +141,18 @@ fn kcat_produces_in_all_ways() {
         return;
     }
     let server = Server::with(MEMORY);
-    for (nth, how) in ["-z none", "-z gzip", "-z snappy", "-z lz4", "-z zstd", "-X acks=0", "-X acks=1", "-X enable.idempotence=true"]
-        .into_iter()
-        .enumerate()
+    for (nth, how) in [
+        "-z none",
+        "-z gzip",
+        "-z snappy",
+        "-z lz4",
+        "-z zstd",
+        "-X acks=0",
+        "-X acks=1",
+        "-X enable.idempotence=true",
+    ]
+    .into_iter()
+    .enumerate()
     {
         let stream = format!("stream-{nth}");
         lines(&server, &format!("-P -t {stream} {how}"), &input(0..500));
@@ -151,7 +160,10 @@ fn kcat_produces_in_all_ways() {
     }
     let keyed = "a:1\nb:2\na:3\n";
     lines(&server, "-P -t keyed -K: -H source=kcat", keyed);
-    assert_eq!(lines(&server, r"-C -t keyed -e -q -f %k:%s:%h\n", ""), ["a:1:source=kcat", "b:2:source=kcat", "a:3:source=kcat"]);
+    assert_eq!(
+        lines(&server, r"-C -t keyed -e -q -f %k:%s:%h\n", ""),
+        ["a:1:source=kcat", "b:2:source=kcat", "a:3:source=kcat"]
+    );
 }
 
 const ALL: u32 = 100_000;
@@ -166,14 +178,16 @@ fn two_kcats_share_a_hundred_thousand_records() {
         ("OFFSETD_RECORDS_MEMORY_STREAMS", "true"),
         ("OFFSETD_GROUPS_INITIAL_REBALANCE_DELAY_MS", "0"),
         ("OFFSETD_STREAMS_DEFAULT_PARTITIONS", "4"),
-        ("OFFSETD_RECORDS_MAX_RECORDS", "100000"),
+        ("OFFSETD_RECORDS_MAX_PARTITION_RECORDS", "100000"),
     ]);
     lines(&server, "-P -t orders", &input(0..ALL / 2));
     let member = || {
         let file = tempfile::NamedTempFile::new().expect("a file for its records");
         let mut command = Command::new("kcat");
         command.args(["-b", &server.address.to_string()]);
-        command.args("-G g -X auto.offset.reset=earliest -X auto.commit.interval.ms=200 orders -q".split(' '));
+        command.args(
+            "-E -G g -X auto.offset.reset=earliest -X auto.commit.interval.ms=200 orders -q".split(' '),
+        );
         command.stdin(Stdio::null()).stdout(file.reopen().expect("the file")).stderr(Stdio::null());
         (command.spawn().expect("start kcat"), file)
     };

@@ -1,4 +1,4 @@
-//! Produce: told from version 0 on, refused with a code and a sentence, never answered where no answer is wanted.
+//! Produce where the records are elsewhere: told from version 0 on, refused with a code and a sentence, never answered where no answer is wanted.
 
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -22,6 +22,7 @@ fn produce(acks: i16) -> ProduceRequest {
 #[test]
 fn every_version_refuses_with_a_code_that_no_producer_retries() {
     let mut world = World::new();
+    world.commit("g", ("orders", 7), 1).ok();
     for version in VERSIONS {
         for acks in [1, -1] {
             let answer = world.client().call(version, &produce(acks));
@@ -36,7 +37,17 @@ fn every_version_refuses_with_a_code_that_no_producer_retries() {
             }
         }
     }
-    // Nothing came into being.
+}
+
+/// As in Kafka: the producer asks for its metadata, which may bring it into being.
+#[test]
+fn a_stream_that_is_not_there_is_not_made() {
+    let mut world = World::new();
+    for version in VERSIONS {
+        let answer = world.client().call(version, &produce(1));
+        let codes = answer.responses[0].partition_responses.iter().map(|partition| partition.error_code);
+        assert!(codes.eq([UNKNOWN_TOPIC_OR_PARTITION; 2]), "version {version}");
+    }
     let names =
         world.client().call(12, &kafka_protocol::messages::MetadataRequest::default().with_topics(None));
     assert!(names.topics.is_empty(), "{names:?}");

@@ -14,6 +14,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use crate::support::value::At;
 use crate::support::*;
 
 const MEMORY: &str = "[records]\nmemory_streams = true\n[streams]\ndefault_partitions = 2\n";
@@ -72,15 +73,19 @@ fn what_is_no_batch_is_refused_and_changes_nothing() {
     let twice = [good.clone(), good.clone()].concat();
     let cases: &[(&str, Vec<u8>, i16)] = &[
         ("nothing", Vec::new(), INVALID_RECORD),
-        ("noise", b"whatever".to_vec(), CORRUPT_MESSAGE),
-        ("cut short", good[..good.len() - 1].to_vec(), CORRUPT_MESSAGE),
+        ("noise", b"whatever".to_vec(), INVALID_RECORD),
+        ("cut short", good[..good.len() - 1].to_vec(), INVALID_RECORD),
         ("a byte flipped", with(good.len() - 3, 1), CORRUPT_MESSAGE),
         ("the checksum flipped", with(18, 1), CORRUPT_MESSAGE),
         ("two batches", twice, INVALID_RECORD),
-        ("an older format", Batch { magic: 1, ..batch(["a"]) }.bytes(), INVALID_RECORD),
+        ("an older format", batch(["a"]).magic(1).bytes(), INVALID_RECORD),
         ("a control batch", batch(["a"]).attributes(0x20).bytes(), INVALID_RECORD),
         ("a compression that is none", batch(["a"]).attributes(7).bytes(), UNSUPPORTED_COMPRESSION_TYPE),
-        ("part of a transaction", batch(["a"]).attributes(0x10).of_producer(1, 0, 0).bytes(), INVALID_TXN_STATE),
+        (
+            "part of a transaction",
+            batch(["a"]).attributes(0x10).of_producer(1, 0, 0).bytes(),
+            INVALID_TXN_STATE,
+        ),
     ];
     for (what, bytes, code) in cases {
         let answer = client.produce(9, ORDERS, bytes.clone());
@@ -107,17 +112,24 @@ fn what_is_no_batch_is_refused_and_changes_nothing() {
 fn partitions_are_answered_in_the_order_asked() {
     let mut world = world();
     let good = batch(["a"]).bytes();
-    let parts = [(("orders", 1), good.clone()), (("nowhere", 0), good.clone()), (ORDERS, b"?".to_vec()), (ORDERS, good)];
+    let parts = [
+        (("orders", 1), good.clone()),
+        (("nowhere", 0), good.clone()),
+        (ORDERS, b"?".to_vec()),
+        (ORDERS, good),
+    ];
     let answer = world.client().call(9, &produce_of(1, &parts));
     let codes: Vec<_> = answer
         .responses
         .iter()
-        .map(|topic| (&*topic.name.0, topic.partition_responses[0].index, topic.partition_responses[0].error_code))
+        .map(|topic| {
+            (&*topic.name.0, topic.partition_responses[0].index, topic.partition_responses[0].error_code)
+        })
         .collect();
     let expected = [
         ("orders", 1, 0),
         ("nowhere", 0, UNKNOWN_TOPIC_OR_PARTITION),
-        ("orders", 0, CORRUPT_MESSAGE),
+        ("orders", 0, INVALID_RECORD),
         ("orders", 0, 0),
     ];
     assert_eq!(codes, expected);
@@ -146,7 +158,10 @@ fn a_read_out_of_range_says_so_at_once() {
         request.max_wait_ms = 60_000;
         let answer = client.call(12, &request);
         let read = &answer.responses[0].partitions[0];
-        assert_eq!((read.error_code, read.high_watermark, read.log_start_offset), (OFFSET_OUT_OF_RANGE, -1, -1));
+        assert_eq!(
+            (read.error_code, read.high_watermark, read.log_start_offset),
+            (OFFSET_OUT_OF_RANGE, -1, -1)
+        );
     }
     let mut fenced = poll_of(&[(ORDERS, 0)]);
     for (epoch, code) in [(-1, 0), (0, 0), (1, UNKNOWN_LEADER_EPOCH), (-2, FENCED_LEADER_EPOCH)] {
@@ -207,6 +222,26 @@ fn limits_of_bytes_cut_between_batches_and_the_first_always_comes() {
     assert_eq!(read(i32::MAX, i32::MAX), [4, 4]);
 }
 
+/// Old versions have no word for the leader epoch.
+#[test]
+fn every_version_tells_ends_and_streams() {
+    let mut world = world();
+    let client = world.client();
+    client.produce(9, ORDERS, batch(["a", "b"]).bytes());
+    for version in 1..=10 {
+        for (timestamp, expected) in [(-1, 2), (-2, 0), (1, 0)] {
+            let found = client.list_offset(version, ORDERS, timestamp);
+            assert_eq!((found.error_code, found.offset), (0, expected), "version {version}");
+            assert_eq!(found.leader_epoch, if version >= 4 { 0 } else { -1 }, "version {version}");
+        }
+    }
+    for version in 1..=13 {
+        let answer = client.call(version, &MetadataRequest::default().with_topics(None));
+        let epoch = answer.topics[0].partitions[0].leader_epoch;
+        assert_eq!(epoch, if version >= 7 { 0 } else { -1 }, "version {version}");
+    }
+}
+
 #[test]
 fn offsets_are_found_by_time() {
     let mut world = world();
@@ -234,8 +269,11 @@ fn the_only_epoch_ends_where_the_log_ends() {
             .with_partition(partition)
             .with_current_leader_epoch(current)
             .with_leader_epoch(epoch);
-        let topic = OffsetForLeaderTopic::default().with_topic(TopicName(text(topic))).with_partitions(vec![partition]);
-        let request = OffsetForLeaderEpochRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
+        let topic = OffsetForLeaderTopic::default()
+            .with_topic(TopicName(text(topic)))
+            .with_partitions(vec![partition]);
+        let request =
+            OffsetForLeaderEpochRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
         let mut found = Vec::new();
         for version in 2..=4 {
             let answer = client.call(version, &request);
@@ -291,7 +329,8 @@ fn an_idempotent_producer_is_taken_at_its_word_once() {
     let client = world.client();
     let id = producer_id(client, 4);
     let mut send = |epoch, sequence, values: &[&str]| {
-        let answer = client.produce(9, ORDERS, batch(values.iter().copied()).of_producer(id, epoch, sequence).bytes());
+        let answer =
+            client.produce(9, ORDERS, batch(values.iter().copied()).of_producer(id, epoch, sequence).bytes());
         (answer.error_code, answer.base_offset)
     };
     assert_eq!(send(0, 0, &["a", "b"]), (0, 0));

@@ -28,7 +28,7 @@ pub use client::Client;
 pub use fetching::{FetchAsk, fetch_of};
 pub use metrics::Samples;
 pub use must::{Must, within};
-pub use records::{Batch, batch, batches, poll_of, produce_of};
+pub use records::{batch, batches, poll_of, produce_of};
 pub use server::{Home, Server};
 pub use tmpfs::Tmpfs;
 pub use value::{CommitAsk, commit_of, offset};

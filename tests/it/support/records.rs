@@ -4,22 +4,24 @@ use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, ProduceRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{At, Client};
+use super::Client;
+use super::value::At;
 
 /// A batch of format 2 with a record per value, all of one time.
 #[derive(Clone)]
 pub struct Batch {
     values: Vec<String>,
-    pub time_ms: i64,
+    time_ms: i64,
     /// Producer id, epoch, first sequence number.
-    pub producer: (i64, i16, i32),
-    pub attributes: i16,
-    pub magic: u8,
+    producer: (i64, i16, i32),
+    attributes: i16,
+    magic: u8,
 }
 
 /// A batch with these values.
@@ -35,6 +37,10 @@ impl Batch {
 
     pub fn at_ms(self, time_ms: i64) -> Self {
         Self { time_ms, ..self }
+    }
+
+    pub fn magic(self, magic: u8) -> Self {
+        Self { magic, ..self }
     }
 
     pub fn attributes(self, attributes: i16) -> Self {
@@ -149,11 +155,14 @@ impl Client {
 
     /// ListOffsets of one place: code, offset, time.
     pub fn offset_at(&mut self, at: At<'_>, timestamp: i64) -> (i16, i64, i64) {
-        let partition =
-            ListOffsetsPartition::default().with_partition_index(at.1).with_timestamp(timestamp);
-        let topic = ListOffsetsTopic::default().with_name(name(at.0)).with_partitions(vec![partition]);
-        let mut answer = self.call(9, &ListOffsetsRequest::default().with_topics(vec![topic]));
-        let found = answer.topics.remove(0).partitions.remove(0);
+        let found = self.list_offset(9, at, timestamp);
         (found.error_code, found.offset, found.timestamp)
+    }
+
+    pub fn list_offset(&mut self, version: i16, at: At<'_>, timestamp: i64) -> ListOffsetsPartitionResponse {
+        let partition = ListOffsetsPartition::default().with_partition_index(at.1).with_timestamp(timestamp);
+        let topic = ListOffsetsTopic::default().with_name(name(at.0)).with_partitions(vec![partition]);
+        let mut answer = self.call(version, &ListOffsetsRequest::default().with_topics(vec![topic]));
+        answer.topics.remove(0).partitions.remove(0)
     }
 }
