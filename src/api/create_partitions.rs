@@ -3,7 +3,8 @@
 //! * 1: as 0. 2: flexible. 3: may be throttled (nobody is).
 //! * Names that stand twice get 42, each once and before the others. Then a topic that is not there 3, no more partitions
 //!   than there are 37, replicas that cannot be 39. `validate_only` changes nothing.
-//! * Deviation: a count over `streams.max_partitions` gets 44, as Kafka's too large requests do.
+//! * More than 10,000 additional partitions in all: every entry gets 44, and nothing is made.
+//! * Deviation: a count over `streams.max_partitions` gets 44.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,6 +31,9 @@ const TOPIC: Shape = &[
 pub(super) const SHAPE: Shape =
     &[since(0, Kind::Array(TOPIC)), since(0, Kind::Fixed(4)), since(0, Kind::Fixed(1))];
 
+/// Partitions that a request may add (Kafka: `ReplicationControlManager.MAX_PARTITIONS_PER_BATCH`).
+const MOST_PARTITIONS: u64 = 10_000;
+
 pub(super) async fn handle(
     request: CreatePartitionsRequest,
     room: &Room,
@@ -38,6 +42,7 @@ pub(super) async fn handle(
 ) -> CreatePartitionsResponse {
     let twice = topics::repeated(request.topics.iter().map(|topic| topic.name.clone()));
     let skip: HashSet<TopicName> = twice.iter().cloned().collect();
+    let names: Vec<TopicName> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     let result = |name, outcome: Result<(), Failure>| {
         let (code, message) = outcome.err().map_or((codes::NONE, None), |no| (no.code, no.message));
         CreatePartitionsTopicResult::default()
@@ -48,11 +53,27 @@ pub(super) async fn handle(
     let mut results: Vec<_> =
         twice.into_iter().map(|name| result(name, Err(Failure::twice("name")))).collect();
     let wanted: Vec<_> = request.topics.into_iter().filter(|topic| !skip.contains(&topic.name)).collect();
+    if additional_in_all(&wanted, room, peer).await > MOST_PARTITIONS {
+        let why = "Excessively large number of additional partitions per request.";
+        let refused = |name| result(name, Err(Failure::new(codes::POLICY_VIOLATION, why)));
+        return CreatePartitionsResponse::default().with_results(names.into_iter().map(refused).collect());
+    }
     let validate_only = request.validate_only;
     let grown =
         topics::together(wanted.iter().map(|topic| one(topic, validate_only, room, peer, actor))).await;
     results.extend(wanted.into_iter().zip(grown).map(|(topic, outcome)| result(topic.name, outcome)));
     CreatePartitionsResponse::default().with_results(results)
+}
+
+/// The partitions that a request would add to topics that are there.
+async fn additional_in_all(topics: &[CreatePartitionsTopic], room: &Room, peer: &Peer) -> u64 {
+    let mut sum = 0;
+    for topic in topics {
+        if let Ok(Ok(stream)) = room.coordinator.stream(peer.tenant, &topic.name, false).await {
+            sum += u64::try_from(i64::from(topic.count) - i64::from(stream.partitions)).unwrap_or(0);
+        }
+    }
+    sum
 }
 
 async fn one(

@@ -4,10 +4,11 @@
 //!   6: may be throttled (nobody is). 7: the topic id.
 //! * Each topic alone, in Kafka's order: a name that stands twice 42, a bad name 17, one that is there 36, configs 40, then
 //!   replicas (38, 39) and partitions (37). There is one broker, so one replica. `validate_only` makes nothing.
+//! * More than 10,000 partitions in all: every entry gets 44, and nothing is made.
 //! * `offsetd.records=memory` keeps the topic's records in memory, `elsewhere` does not; without it `records.memory_streams`
 //!   decides. Configs that Kafka knows are checked as it checks them, and then forgotten: retention is the server's
 //!   settings. The answer tells what holds here, as DescribeConfigs does.
-//! * Deviations: more partitions than `streams.max_partitions` get 44, as Kafka's too large requests do; names that differ
+//! * Deviations: more partitions than `streams.max_partitions` get 44; names that differ
 //!   in `.` and `_` alone may stand side by side (Kafka's metrics mix them up, ours do not); a validation has no topic id to
 //!   tell.
 
@@ -46,6 +47,9 @@ pub(super) const SHAPE: Shape =
 /// What an entry takes in the answer and while that is made: its text twice, and the configs that hold here.
 const ENTRY_BYTES: usize = 2_048;
 
+/// Partitions that a request may make (Kafka: `ReplicationControlManager.MAX_PARTITIONS_PER_BATCH`).
+const MOST_PARTITIONS: u64 = 10_000;
+
 /// Kafka keeps its own metadata in a topic of this name.
 const CLUSTER_METADATA: &str = "__cluster_metadata";
 
@@ -59,7 +63,15 @@ pub(super) async fn handle(
     let memory = peer.reserve(request.topics.len() * ENTRY_BYTES, room).await?;
     let twice = topics::repeated(request.topics.iter().map(|topic| topic.name.clone()));
     let skip: HashSet<&TopicName> = twice.iter().collect();
+    let names: Vec<TopicName> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     let wanted: Vec<_> = request.topics.into_iter().filter(|topic| !skip.contains(&topic.name)).collect();
+    if partitions_in_all(&wanted, room) > MOST_PARTITIONS {
+        // With every entry as it was sent, as Kafka fails a whole request.
+        let why =
+            Failure::new(codes::POLICY_VIOLATION, "Excessively large number of partitions per request.");
+        let results = names.into_iter().map(|name| failed(name, why.clone())).collect();
+        return Ok((CreateTopicsResponse::default().with_topics(results), memory));
+    }
     let validate_only = request.validate_only;
     let made =
         topics::together(wanted.iter().map(|topic| one(topic, validate_only, room, peer, actor))).await;
@@ -73,6 +85,18 @@ pub(super) async fn handle(
         .collect();
     results.extend(twice.into_iter().map(|name| failed(name, Failure::twice("name"))));
     Ok((CreateTopicsResponse::default().with_topics(results), memory))
+}
+
+/// The partitions that a request would make, as Kafka counts them before it looks at anything else.
+fn partitions_in_all(topics: &[CreatableTopic], room: &Room) -> u64 {
+    let defaults = i64::from(room.coordinator.limits().default_partitions);
+    let of_topic = |topic: &CreatableTopic| match (topic.assignments.len(), topic.num_partitions) {
+        (0, -1) => u64::try_from(defaults).unwrap_or(0),
+        (0, count) => u64::try_from(count).unwrap_or(0),
+        (assigned, _) => assigned as u64,
+    };
+    let counted = topics.iter().filter(|topic| topic.name.as_str() != CLUSTER_METADATA);
+    counted.map(of_topic).sum()
 }
 
 /// A topic that was made, or could have been.
@@ -103,9 +127,7 @@ async fn one(
         Ok(Err(_)) => {}
         Err(_) => return Err(Failure::unavailable()),
     }
-    for config in &topic.configs {
-        topics::config(&config.name, config.value.as_deref())?;
-    }
+    topics::configs(topic.configs.iter().map(|config| (&*config.name, config.value.as_deref())))?;
     let partitions = partitions(topic, room)?;
     let records = records(topic, room);
     if validate_only {
@@ -165,7 +187,7 @@ fn counted(topic: &CreatableTopic, room: &Room) -> Result<i32, Failure> {
     if replicas > 1 {
         let why = format!(
             "Unable to replicate the partition {replicas} time(s): The target replication factor of {replicas} cannot \
-             be reached because only 1 broker(s) are registered."
+             be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned."
         );
         return refuse(codes::INVALID_REPLICATION_FACTOR, &why);
     }

@@ -23,7 +23,7 @@ use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Origin, Peer, Reply, Room, Unanswerable, cut};
-use crate::config::RefusalCode;
+use crate::config::{Catalogue, RefusalCode};
 use crate::coordinator::Ticket;
 use crate::coordinator::quota::Quota;
 use crate::embed::committer::Answer;
@@ -134,8 +134,11 @@ pub(super) async fn handle(
         Ok(Err(refusal)) => Some((code(&refusal), result_of(&refusal))),
         Err(_) => Some((codes::STORE_UNAVAILABLE, CommitResult::Failed)),
     };
-    if let Some((code, result)) = refused {
-        places.iter().for_each(|place| put(&mut answer, *place, code));
+    if let Some((fenced, result)) = refused {
+        for (place, (stream, partition, _)) in places.iter().zip(&items) {
+            let nowhere = nowhere(stream, partition.partition_index, room, peer).await;
+            put(&mut answer, *place, nowhere.map_or(fenced, |refusal| code(&refusal)));
+        }
         meter.commits(result, places.len());
         return origin.encode(&answer);
     }
@@ -148,7 +151,8 @@ pub(super) async fn handle(
                 kept_places.push(place);
             }
             Err(refusal) => {
-                put(&mut answer, place, code(&refusal));
+                let nowhere = nowhere(&stream, partition.partition_index, room, peer).await;
+                put(&mut answer, place, code(&nowhere.unwrap_or(refusal)));
                 meter.commits(CommitResult::MetadataTooLarge, 1);
             }
         }
@@ -183,6 +187,20 @@ pub(super) fn claims_membership(body: &[u8], flexible: bool) -> bool {
         body.first_chunk::<2>().map_or(2, |length| 2 + usize::from(u16::from_be_bytes(*length)))
     };
     body.get(after_group).is_some_and(|sign| *sign & 0x80 == 0)
+}
+
+/// What Kafka says first of a partition that its catalogue does not have, whatever else is wrong with the commit. In an open
+/// catalogue it could come into being.
+async fn nowhere(stream: &StreamName, partition: i32, room: &Room, peer: &Peer) -> Option<Refusal> {
+    if room.config.streams.catalogue == Catalogue::Open {
+        return None;
+    }
+    match room.coordinator.stream(peer.tenant, stream.as_str(), false).await {
+        Ok(Ok(info)) if partition < info.partitions => None,
+        Ok(_) => Some(Refusal::UnknownStream),
+        // The answer will tell.
+        Err(_) => None,
+    }
 }
 
 fn proposal(partition: &OffsetCommitRequestPartition, limit: usize) -> Result<Proposal, Refusal> {

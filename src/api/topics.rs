@@ -1,7 +1,7 @@
 //! What CreateTopics, CreatePartitions, DeleteTopics and DescribeConfigs say about topics alike: why not, in Kafka's words
 //! where tools show them, and which replicas one broker can have.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::hash::Hash;
@@ -192,22 +192,55 @@ const CONFIGS: &[(&str, Takes)] = &[
     ("unclean.leader.election.enable", Takes::Boolean),
 ];
 
-/// Checks a config that a new topic is to have, in the words of Kafka's `ConfigDef`.
-pub(super) fn config(name: &str, value: Option<&str>) -> Result<(), Failure> {
+/// Checks all configs that a new topic is to have, in Kafka's order (`ReplicationControlManager`, `LogConfig`): nulls; each
+/// alone, of several for the same name the last; what does not go together.
+pub(super) fn configs<'a>(
+    all: impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone,
+) -> Result<(), Failure> {
+    let nulls: Vec<&str> = all.clone().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+    if !nulls.is_empty() {
+        let why = format_args!("Null value not supported for topic configs: {}", nulls.join(","));
+        return Err(Failure::new(codes::INVALID_CONFIG, why));
+    }
+    let last: BTreeMap<&str, &str> = all.filter_map(|(name, value)| Some((name, value?))).collect();
+    last.iter().try_for_each(|(name, value)| config(name, value))?;
+    let lag = |name, usual| last.get(name).and_then(|value| value.trim().parse().ok()).unwrap_or(usual);
+    let (least, most): (i64, i64) = (lag("min.compaction.lag.ms", 0), lag("max.compaction.lag.ms", i64::MAX));
+    if least > most {
+        let why = format_args!(
+            "conflict topic config setting min.compaction.lag.ms ({least}) > max.compaction.lag.ms ({most})"
+        );
+        return Err(Failure::new(codes::INVALID_CONFIG, why));
+    }
+    Ok(())
+}
+
+/// Checks a config in the words of Kafka's `ConfigDef`.
+fn config(name: &str, value: &str) -> Result<(), Failure> {
     let refuse = |why: String| Err(Failure::new(codes::INVALID_CONFIG, why));
-    let Some(value) = value else {
-        return refuse(format!("Null value not supported for topic configs: {name}"));
-    };
     let Ok(at) = CONFIGS.binary_search_by_key(&name, |(known, _)| known) else {
         return refuse(format!("Unknown topic config name: {name}"));
     };
-    match CONFIGS[at].1.check(value.trim()) {
+    let takes = &CONFIGS[at].1;
+    match takes.check(value.trim()) {
         Ok(()) => Ok(()),
-        Err(why) => refuse(format!("Invalid value {value} for configuration {name}: {why}")),
+        Err(why) => refuse(format!("Invalid value {} for configuration {name}: {why}", takes.shown(value))),
     }
 }
 
 impl Takes {
+    /// A value as Kafka's complaints show it: a number as it is read.
+    fn shown(&self, value: &str) -> String {
+        let number = match self {
+            Takes::Int(..) | Takes::Long(_) => {
+                value.trim().parse::<i64>().ok().map(|number| number.to_string())
+            }
+            Takes::Ratio => value.trim().parse::<f64>().ok().map(|number| format!("{number:?}")),
+            _ => None,
+        };
+        number.unwrap_or_else(|| value.to_owned())
+    }
+
     fn check(&self, value: &str) -> Result<(), String> {
         let one_of = |value: &str, all: &[&str]| match all.contains(&value) {
             true => Ok(()),
@@ -261,7 +294,7 @@ mod tests {
             ("compression.type", "zstd"),
         ];
         for (name, value) in good {
-            assert_eq!(config(name, Some(value)), Ok(()), "{name} {value}");
+            assert_eq!(configs([(name, Some(value))].into_iter()), Ok(()), "{name} {value}");
         }
         let bad = [
             ("nonsense", Some("1"), "Unknown topic config name: nonsense"),
@@ -304,7 +337,23 @@ mod tests {
             ),
         ];
         for (name, value, why) in bad {
-            assert_eq!(config(name, value), Err(Failure::new(codes::INVALID_CONFIG, why)));
+            let judged = configs([(name, value)].into_iter());
+            assert_eq!(judged, Err(Failure::new(codes::INVALID_CONFIG, why)));
+        }
+        let last = [("retention.ms", Some("abc")), ("retention.ms", Some("1"))];
+        assert_eq!(configs(last.into_iter()), Ok(()));
+        let together = [
+            (
+                [("retention.ms", None), ("nonsense", None)],
+                "Null value not supported for topic configs: retention.ms,nonsense",
+            ),
+            (
+                [("min.compaction.lag.ms", Some("5")), ("max.compaction.lag.ms", Some("4"))],
+                "conflict topic config setting min.compaction.lag.ms (5) > max.compaction.lag.ms (4)",
+            ),
+        ];
+        for (both, why) in together {
+            assert_eq!(configs(both.into_iter()), Err(Failure::new(codes::INVALID_CONFIG, why)));
         }
     }
 

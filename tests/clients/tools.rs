@@ -178,7 +178,7 @@ fn kafka_topics_configs_and_the_rest() {
     let exists = said("Topic 'orders' already exists.");
     let replicas = said(
         "Unable to replicate the partition 3 time(s): The target replication factor of 3 cannot be reached because \
-         only 1 broker(s) are registered.",
+         only 1 broker(s) are registered or some brokers have all their log directories cordoned.",
     );
     let no_number = said("Invalid value soon for configuration retention.ms: Not a number of type LONG");
     let already = said("Topic already has 3 partition(s).");

@@ -63,9 +63,18 @@ fn partitions_have_limits() {
     world.client().make_topic("one", 1);
     world.client().make_topic("two", 60);
     let most = no(POLICY_VIOLATION, "A topic has at most 100 partitions here.");
-    for count in [101, i32::MAX] {
-        assert_eq!(world.client().grow_topic(3, more_partitions("one", count)), most);
+    assert_eq!(world.client().grow_topic(3, more_partitions("one", 101)), most);
+    // As Kafka counts them: those to be added, in all, and to topics that are there.
+    let too_many = no(POLICY_VIOLATION, "Excessively large number of additional partitions per request.");
+    for count in [10_002, i32::MAX] {
+        assert_eq!(world.client().grow_topic(3, more_partitions("one", count)), too_many);
     }
+    let both =
+        vec![more_partitions("one", 5_100), more_partitions("nowhere", 1), more_partitions("two", 5_100)];
+    let results = world.client().call(3, &more_request(both)).results;
+    assert!(results.iter().all(|result| result.error_code == POLICY_VIOLATION), "{results:?}");
+    let nowhere = world.client().grow_topic(3, more_partitions("nowhere", i32::MAX));
+    assert_eq!(nowhere, (UNKNOWN_TOPIC_OR_PARTITION, None));
     let (code, why) = world.client().grow_topic(3, more_partitions("one", 61));
     assert_eq!(code, POLICY_VIOLATION);
     assert!(why.is_some_and(|why| why.contains("120")), "it names the limit");

@@ -108,7 +108,7 @@ fn partitions_and_replicas_that_cannot_be_are_refused() {
     let replicas = "Replication factor must be larger than 0, or -1 to use the default value.";
     let partitions = "Number of partitions was set to an invalid non-positive value.";
     let two = "Unable to replicate the partition 2 time(s): The target replication factor of 2 cannot be reached \
-               because only 1 broker(s) are registered.";
+               because only 1 broker(s) are registered or some brokers have all their log directories cordoned.";
     for (count, factor, code, why) in [
         (1, 0, INVALID_REPLICATION_FACTOR, replicas),
         (1, -2, INVALID_REPLICATION_FACTOR, replicas),
@@ -118,7 +118,7 @@ fn partitions_and_replicas_that_cannot_be_are_refused() {
         (0, 2, INVALID_PARTITIONS, partitions),
         (1, 2, INVALID_REPLICATION_FACTOR, two),
         (101, 1, POLICY_VIOLATION, "A topic has at most 100 partitions here."),
-        (i32::MAX, -1, POLICY_VIOLATION, "A topic has at most 100 partitions here."),
+        (i32::MAX, -1, POLICY_VIOLATION, "Excessively large number of partitions per request."),
     ] {
         let topic = new_topic("t").with_num_partitions(count).with_replication_factor(factor);
         let answer = world.client().create_topic(7, topic);
@@ -243,6 +243,45 @@ fn only_a_creation_declares() {
     world.client().make_topic("orders", 2);
     world.commit("g", ("orders", 1), 1).ok();
     world.commit("g", ("orders", 2), 1).is(UNKNOWN_TOPIC_OR_PARTITION);
+}
+
+/// As in Kafka, whatever else is wrong with a commit: that comes second.
+#[test]
+fn what_is_not_declared_is_told_first() {
+    let mut world = World::configured("[streams]\ncatalogue = \"declared\"");
+    world.client().make_topic("orders", 1);
+    let long = offset(1).metadata("x".repeat(4_097));
+    let places = |ask: CommitAsk| ask.put(("orders", 0), long.clone()).put(("orders", 1), long.clone());
+    let ask = places(commit_of("g")).put(("missing", 0), long.clone());
+    let nowhere = UNKNOWN_TOPIC_OR_PARTITION;
+    world.client().commit_ask(9, &ask).is(&ask, &[OFFSET_METADATA_TOO_LARGE, nowhere, nowhere]);
+    let ask = places(commit_of("g").generation(7).member("m")).put(("missing", 0), 1);
+    world.client().commit_ask(9, &ask).is(&ask, &[GROUP_ID_NOT_FOUND, nowhere, nowhere]);
+}
+
+#[test]
+fn so_many_partitions_at_once_make_nothing() {
+    let mut world = World::new();
+    let topic = |name: &str, count| new_topic(name).with_num_partitions(count);
+    let too_many = no(POLICY_VIOLATION, "Excessively large number of partitions per request.");
+    for version in CREATE_TOPICS_VERSIONS {
+        let answer = world.client().call(
+            version,
+            &create_request(vec![
+                topic("a", 5_001),
+                topic("a b", 1),
+                topic("b", 5_000),
+                topic("c", 1),
+                topic("c", 1),
+            ]),
+        );
+        let told = told(&answer.topics);
+        let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a", "a b", "b", "c", "c"], "version {version}");
+        assert!(told.iter().all(|(_, why)| *why == too_many), "version {version}: {told:?}");
+    }
+    assert_eq!(world.client().topic_told("a").0, UNKNOWN_TOPIC_OR_PARTITION);
+    assert_eq!(world.client().create_topic(7, topic("a", 10_000)).error_code, NONE);
 }
 
 #[test]

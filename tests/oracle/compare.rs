@@ -41,6 +41,7 @@ fn whole(kafka: &Outcome, offsetd: &Outcome) -> Difference {
         Outcome::Garbled(error) => format!("answers what cannot be read: {error}"),
         Outcome::Silent => "says nothing".to_owned(),
         Outcome::Sent => "was not waited for".to_owned(),
+        Outcome::Parked => "has not answered yet".to_owned(),
     };
     Difference { path: String::new(), kafka: say(kafka), offsetd: say(offsetd) }
 }

@@ -64,6 +64,12 @@ impl Guarded {
             "JoinGroup" if matches!(answer.int("error_code"), Some(0 | MEMBER_ID_REQUIRED)) => {
                 self.groups.insert(request.str("group_id").unwrap_or_default().to_owned());
             }
+            // What is committed to a topic goes with it.
+            "DeleteTopics" => {
+                let done = answer.list("responses").iter().filter(|done| done.int("error_code") == Some(0));
+                let gone: BTreeSet<&str> = done.filter_map(|done| done.str("name")).collect();
+                self.positions.retain(|(_, topic, _), _| !gone.contains(topic.as_str()));
+            }
             "OffsetDelete" => self.delete_offsets(request, &mut answer),
             "DeleteGroups" => answer.change("results[]", &mut |result| self.delete_group(result)),
             "DescribeGroups" => answer.change("groups[]", &mut |group| self.describe(group)),

@@ -12,6 +12,8 @@ use super::value::Value;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How much later than one member's answer another's may come, when a join phase ends for both.
+const AT_ONCE: Duration = Duration::from_millis(500);
 const MEMBER_ID_REQUIRED: i64 = 79;
 const CLIENT_ID: &[u8] = b"oracle";
 
@@ -29,6 +31,8 @@ pub enum Outcome {
     Silent,
     /// It was not waited for.
     Sent,
+    /// No answer yet, from either server.
+    Parked,
 }
 
 /// A request and an answer as bytes, without their lengths.
@@ -44,11 +48,17 @@ pub struct Link {
     connections: BTreeMap<String, TcpStream>,
     /// What was sent and not yet awaited, by connection.
     waiting: BTreeMap<String, (Step, Vec<u8>)>,
+    /// Answers that were received before they were awaited.
+    early: BTreeMap<String, Vec<u8>>,
     correlation: i32,
     /// Its own values by their common names: `orders` is a topic id, `port`, `cluster`.
     symbols: BTreeMap<String, Value>,
     /// The ids of members: `b2` is the second that was given on connection b, `m2` on that without a name.
     members: BTreeMap<String, Value>,
+    /// What a connection was told last: `id.b`, `generation.b`, `protocol.b`.
+    last: BTreeMap<String, Value>,
+    /// The ids of topics that a sequence has made: `made.2` is the second of that name.
+    topics: BTreeMap<String, Value>,
 }
 
 impl Link {
@@ -58,60 +68,134 @@ impl Link {
             address,
             connections: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            early: BTreeMap::new(),
             correlation: 0,
             symbols,
             members: BTreeMap::new(),
+            last: BTreeMap::new(),
+            topics: BTreeMap::new(),
         }
     }
 
-    /// From now on this value of this server goes by a common name.
-    pub fn name(&mut self, name: &str, value: Value) {
+    /// From now on this value of this server goes by a common name, also if it went by another one before.
+    pub fn name(&mut self, name: &str, mut value: Value) {
+        self.to_own(&mut value);
+        self.topics.retain(|_, known| *known != value);
         self.symbols.insert(name.to_owned(), value);
     }
 
-    /// A new sequence has members of its own.
-    pub fn forget_members(&mut self) {
+    /// A new sequence has members and topics of its own.
+    pub fn forget(&mut self) {
         self.members.clear();
+        self.last.clear();
+        self.topics.clear();
     }
 
     /// A member id is known by the connection on which it was first given.
     fn learn_member(&mut self, connection: &str, answer: &Value) {
         let Some(id) = answer.field("member_id") else { return };
+        let prefix = if connection.is_empty() { "m" } else { connection };
+        let told = [("id", "member_id"), ("generation", "generation_id"), ("protocol", "protocol_name")];
+        let joined = answer.int("error_code") == Some(0);
+        for (what, field) in told.into_iter().filter(|(what, _)| joined || *what == "id") {
+            self.last.insert(format!("{what}.{prefix}"), answer.field(field).cloned().unwrap_or(Value::Null));
+        }
         if *id == Value::text("") || self.members.values().any(|known| known == id) {
             return;
         }
-        let prefix = if connection.is_empty() { "m" } else { connection };
         let name = (1..).map(|number| format!("{prefix}{number}"));
         let name =
             name.into_iter().find(|name| !self.members.contains_key(name)).expect("numbers do not end");
         self.members.insert(name, id.clone());
     }
 
+    /// A join's answer names members that have been answered at the same time, on connections that nobody has looked at:
+    /// their ids are learned first.
+    fn learn_from_others(&mut self, answer: &Value) {
+        let known = |id: &&Value| self.members.values().any(|known| known == *id);
+        if answer.at("members[].member_id").iter().all(known) {
+            return;
+        }
+        for connection in self.owing() {
+            let (step, request) = self.waiting[&connection].clone();
+            if !matches!(&step, Step::Request { api: "JoinGroup", .. })
+                || !self.has_answered(&connection, AT_ONCE)
+            {
+                continue;
+            }
+            if let Ok(Some(answer)) = self.receive(&connection) {
+                // It is told when it is awaited; here it is only learned from.
+                let _ = self.read(&connection, &step, &request, &answer);
+                self.early.insert(connection, answer);
+            }
+        }
+    }
+
+    /// The id of a topic that was not there from the start, by its name and how many of that name there were before.
+    fn learn_topics(&mut self, answer: &Value) {
+        for topic in answer.list("topics").iter().chain(answer.list("responses")) {
+            let (Some(name), Some(id)) = (topic.str("name"), topic.field("topic_id")) else { continue };
+            let known = self.symbols.values().chain(self.topics.values()).any(|known| known == id);
+            if known || *id == Value::Bytes(vec![0; 16]) || topic.int("error_code") != Some(0) {
+                continue;
+            }
+            let number =
+                self.topics.keys().filter(|known| known.rsplit_once('.').is_some_and(|of| of.0 == name));
+            self.topics.insert(format!("{name}.{}", number.count() + 1), id.clone());
+        }
+    }
+
     /// The request that a step is about: for one that awaits an answer, what was sent before.
     pub fn about(&self, step: &Step) -> Step {
         match step.place() {
-            (connection, Step::Await) => {
+            (connection, Step::Await | Step::Look) => {
                 self.waiting.get(connection).map_or(Step::Await, |sent| sent.0.clone())
             }
-            (_, Step::Send(step)) => (**step).clone(),
+            (_, Step::Send(step) | Step::Try(step)) => (**step).clone(),
             (_, step) => step.clone(),
         }
     }
 
     /// Sends a step and waits for what becomes of it.
     pub fn say(&mut self, step: &Step) -> (Outcome, Exchange) {
+        self.begin(step);
+        self.finish(step)
+    }
+
+    /// Sends what the step sends, so that time begins to run for it.
+    pub fn begin(&mut self, step: &Step) {
         let (connection, step) = step.place();
-        let (step, request) = match step {
-            Step::Await => match self.waiting.remove(connection) {
-                Some(sent) => sent,
-                None => return (Outcome::Closed, Exchange { request: Vec::new(), answer: None }),
-            },
-            Step::Send(step) => {
+        let (Step::Send(step) | Step::Try(step)) = step else {
+            if !matches!(step, Step::Await | Step::Look) {
                 let request = self.send(connection, step);
-                self.waiting.insert(connection.to_owned(), ((**step).clone(), request.clone()));
-                return (Outcome::Sent, Exchange { request, answer: None });
+                self.waiting.insert(connection.to_owned(), (step.clone(), request));
             }
-            step => (step.clone(), self.send(connection, step)),
+            return;
+        };
+        let request = self.send(connection, step);
+        self.waiting.insert(connection.to_owned(), ((**step).clone(), request));
+    }
+
+    /// True if there is an answer to what was sent on this connection, or none will come, within a time.
+    pub fn has_answered(&mut self, connection: &str, within: Duration) -> bool {
+        if !self.waiting.contains_key(connection) || self.early.contains_key(connection) {
+            return true;
+        }
+        let Some(stream) = self.connections.get(connection) else { return true };
+        stream.set_read_timeout(Some(within)).expect("set a timeout");
+        let peeked = stream.peek(&mut [0]);
+        stream.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
+        !matches!(peeked, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+    }
+
+    /// Waits for what becomes of a step that has [begun](Self::begin).
+    pub fn finish(&mut self, step: &Step) -> (Outcome, Exchange) {
+        let (connection, step) = step.place();
+        if let Step::Send(_) = step {
+            return (Outcome::Sent, Exchange { request: Vec::new(), answer: None });
+        }
+        let Some((step, request)) = self.waiting.remove(connection) else {
+            return (Outcome::Closed, Exchange { request: Vec::new(), answer: None });
         };
         let answer = self.receive(connection);
         let outcome = match &answer {
@@ -129,12 +213,14 @@ impl Link {
     pub fn hang_up_on(&mut self, connection: &str) {
         self.connections.remove(connection);
         self.waiting.remove(connection);
+        self.early.remove(connection);
     }
 
     /// The next steps have new connections, and nothing is waited for.
     pub fn hang_up(&mut self) {
         self.connections.clear();
         self.waiting.clear();
+        self.early.clear();
     }
 
     /// True if something was sent and not awaited.
@@ -142,11 +228,23 @@ impl Link {
         !self.waiting.is_empty()
     }
 
+    /// True if something was sent on this connection and not awaited.
+    pub fn owes_on(&self, connection: &str) -> bool {
+        self.waiting.contains_key(connection)
+    }
+
+    /// The connections on which something was sent and not awaited.
+    pub fn owing(&self) -> Vec<String> {
+        self.waiting.keys().cloned().collect()
+    }
+
     fn frame(&self, step: &Step) -> Vec<u8> {
         let (key, version, flexible, body) = match step {
             Step::Frame(bytes) => return bytes.clone(),
             Step::Body { key, version, flexible, body } => (*key, *version, *flexible, body.clone()),
-            Step::On(..) | Step::Send(_) | Step::Await => unreachable!("{step} is not a request"),
+            Step::On(..) | Step::Send(_) | Step::Try(_) | Step::Await | Step::Look => {
+                unreachable!("{step} is not a request")
+            }
             Step::Request { api, version, fields } => {
                 let api = schema::by_name(api).expect("an API that is described");
                 let flexible = api.is_flexible(*version);
@@ -185,7 +283,10 @@ impl Link {
     }
 
     /// The next answer's bytes; None when the server hung up. An error: neither.
-    fn receive(&self, connection: &str) -> Result<Option<Vec<u8>>, ()> {
+    fn receive(&mut self, connection: &str) -> Result<Option<Vec<u8>>, ()> {
+        if let Some(answer) = self.early.remove(connection) {
+            return Ok(Some(answer));
+        }
         let Some(mut stream) = self.connections.get(connection) else { return Ok(None) };
         let mut receive = || {
             let mut length = [0; 4];
@@ -229,6 +330,11 @@ impl Link {
                 if api.name == "JoinGroup" && matches!(fields.int("error_code"), Some(0 | MEMBER_ID_REQUIRED))
                 {
                     self.learn_member(connection, &fields);
+                    self.learn_from_others(&fields);
+                }
+                // A validation tells the id of a topic that will never be.
+                if !step.sent().at("validate_only").contains(&&Value::Bool(true)) {
+                    self.learn_topics(&fields);
                 }
                 fields.change_leaves("", &mut |name, value| self.to_common(name, value));
                 Outcome::Answer(fields)
@@ -238,28 +344,45 @@ impl Link {
     }
 
     fn to_own(&self, value: &mut Value) {
-        if let Value::Symbol(name) = value {
-            let own = self.members.get(name).or_else(|| self.symbols.get(name));
-            // A member that never came: a sequence that was made smaller has them.
-            *value = own.cloned().unwrap_or_else(|| Value::Text(format!("nobody-{name}")));
+        let Value::Symbol(name) = value else { return };
+        let places = [&self.members, &self.last, &self.topics, &self.symbols];
+        let own = places.into_iter().find_map(|place| place.get(name));
+        *value = match (own, name.split_once('.')) {
+            (Some(own), _) => own.clone(),
+            (None, Some(("id", _))) => Value::text(""),
+            (None, Some(("generation", _))) => Value::Int(0),
+            (None, Some(("protocol", _))) => Value::text("range"),
+            // A member or a topic that never came: a sequence that was made smaller has them.
+            (None, Some(_)) => Value::Bytes(vec![7; 16]),
+            (None, None) => Value::Text(format!("nobody-{name}")),
         }
     }
 
     fn to_common(&self, field: &str, value: &mut Value) {
-        if matches!(field, "member_id" | "leader") {
-            if let Some((name, _)) = self.members.iter().find(|(_, own)| *own == value) {
-                *value = Value::Symbol(name.clone());
-            }
-            return;
-        }
-        let is_named = match field {
-            "port" | "cluster_id" => true,
-            "topic_id" => *value != Value::Bytes(vec![0; 16]),
-            _ => false,
+        let named = |names: &BTreeMap<String, Value>| {
+            names.iter().find(|(_, own)| **own == *value).map(|(name, _)| Value::Symbol(name.clone()))
         };
-        let name = self.symbols.iter().find(|(_, own)| is_named && *own == value).map(|(name, _)| name);
-        if let Some(name) = name {
-            *value = Value::Symbol(name.clone());
+        let found = match field {
+            "member_id" | "leader" => named(&self.members).or_else(|| untold(value)),
+            "topic_id" if *value != Value::Bytes(vec![0; 16]) => {
+                named(&self.symbols).or_else(|| named(&self.topics))
+            }
+            "port" | "cluster_id" => named(&self.symbols),
+            _ => None,
+        };
+        if let Some(found) = found {
+            *value = found;
         }
     }
+}
+
+/// A member id that a server has made and not yet told to whom it belongs: it ends with a random UUID.
+fn untold(id: &Value) -> Option<Value> {
+    let Value::Text(id) = id else { return None };
+    let uuid = id.get(id.len().checked_sub(36)?..)?;
+    let is_uuid = uuid.bytes().enumerate().all(|(at, byte)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    });
+    is_uuid.then(|| Value::Symbol("untold".to_owned()))
 }

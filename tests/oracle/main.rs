@@ -19,14 +19,15 @@ mod shrink;
 mod step;
 mod table;
 mod text;
+mod topics;
 mod value;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use deviations::Deviations;
+use deviations::{Deviation, Deviations};
 use guarded::Guarded;
 use kafka::Kafka;
 use offsetd::Offsetd;
@@ -34,13 +35,17 @@ use oracle::{Failure, Oracle};
 use schema::Api;
 use step::Sequence;
 
-/// Served, and not said by a script yet; `NOT_IN_ORACLE` of `tests/tidy.rs` has them too.
-pub const NOT_COMPARED: &[&str] =
-    &["CreateTopics", "DeleteTopics", "CreatePartitions", "DescribeConfigs", "DescribeTopicPartitions"];
+/// Each guard mode and catalogue that offsetd is run with. `declared` is what the Kafka beside it does; `open`, offsetd's
+/// default, has deviations of its own.
+const PASSES: [(&str, &str); 3] = [("off", "declared"), ("reject", "declared"), ("off", "open")];
+/// Scripts of one catalogue alone.
+const OF_ONE_CATALOGUE: &[(&str, &str)] = &[("open.txt", "open"), ("topics.txt", "declared")];
 /// The seed that every run has; it has another one beside it, which it prints.
 const FIXED_SEED: u64 = 4;
 /// Random sequences from each seed, with the guard off; half of them with it on.
 const SEQUENCES: usize = 3_000;
+/// A sequence that takes longer is named, since it waits for a timeout that could be shorter.
+const SLOW: Duration = Duration::from_millis(1_500);
 /// How often a failing sequence is said again to make it smaller.
 const SHRINKING: usize = 600;
 /// So many failures tell enough.
@@ -63,11 +68,12 @@ fn offsetd_answers_as_kafka_does() {
     println!("Kafka is ready after {:.1} s", began.elapsed().as_secs_f64());
     let runs = Runs::from_environment();
     let mut reports = Vec::new();
-    for guard in ["off", "reject"] {
-        let offsetd = Offsetd::start(guard);
+    for (guard, catalogue) in PASSES {
+        let offsetd = Offsetd::start(guard, catalogue);
         let guarded = (guard == "reject").then(Guarded::default);
-        let oracle = Oracle::new(kafka.address, offsetd.address, guarded, Deviations::new(table::TABLE));
-        let mut pass = Pass { guard, oracle, reports: Vec::new() };
+        let table = if catalogue == "open" { table::OPEN } else { table::TABLE };
+        let oracle = Oracle::new(kafka.address, offsetd.address, guarded, Deviations::new(table));
+        let mut pass = Pass { guard, catalogue, all: runs.all, oracle, reports: Vec::new() };
         pass.run(&runs);
         reports.append(&mut pass.reports);
         assert!(!offsetd.log().contains("panicked"), "offsetd panicked:\n{}", offsetd.log());
@@ -86,6 +92,8 @@ struct Runs {
     sequences: usize,
     /// OFFSETD_ORACLE_RECORD: a directory for frames of Kafka's.
     record: Option<PathBuf>,
+    /// OFFSETD_ORACLE_ALL: every failure, as it comes, in place of a few made small.
+    all: bool,
 }
 
 impl Runs {
@@ -98,6 +106,7 @@ impl Runs {
             seeds: [FIXED_SEED, number("OFFSETD_ORACLE_SEED").unwrap_or_else(fresh)],
             sequences: number("OFFSETD_ORACLE_SEQUENCES").map_or(SEQUENCES, |count| count as usize),
             record: env::var_os("OFFSETD_ORACLE_RECORD").map(PathBuf::from),
+            all: env::var_os("OFFSETD_ORACLE_ALL").is_some(),
         }
     }
 }
@@ -105,6 +114,8 @@ impl Runs {
 /// All sequences against an offsetd with one guard mode.
 struct Pass {
     guard: &'static str,
+    catalogue: &'static str,
+    all: bool,
     oracle: Oracle,
     reports: Vec<String>,
 }
@@ -113,27 +124,37 @@ impl Pass {
     fn run(&mut self, runs: &Runs) {
         let began = Instant::now();
         if let Some(script) = &runs.script {
+            // By its name, as those of failures have it.
+            let of_open = script.file_name().is_some_and(|name| name.to_string_lossy().contains("open"));
+            if of_open != (self.catalogue == "open") {
+                return;
+            }
             let text =
                 fs::read_to_string(script).unwrap_or_else(|error| panic!("{}: {error}", script.display()));
             step::read(&script.display().to_string(), &text).iter().for_each(|sequence| self.say(sequence));
             return self.summarize("the script", began);
         }
-        if let Some(dir) = runs.record.as_ref().filter(|_| self.guard == "off") {
+        if let Some(dir) = runs.record.as_ref().filter(|_| self.is_first()) {
             self.oracle.recorder = Some(golden::Recorder::new(dir));
         }
-        scripts().iter().for_each(|sequence| self.say(sequence));
+        scripts(self.catalogue).iter().for_each(|sequence| self.say(sequence));
         if let Some(recorder) = self.oracle.recorder.take() {
             recorder.write();
         }
         match &self.oracle.guarded {
-            None => self.holds_the_table(),
+            None if self.is_first() => self.holds_the_table(),
+            None => self.holds_to_be_seen(table::ONLY_OPEN),
             Some(guarded) if guarded.refused == 0 => {
                 self.reports.push("the guard was never asked to refuse".to_owned());
             }
             Some(_) => {}
         }
         self.summarize("scripts", began);
-        let count = if self.guard == "off" { runs.sequences } else { runs.sequences / 2 };
+        let count = match (self.guard, self.catalogue) {
+            ("off", "declared") => runs.sequences,
+            ("off", _) => runs.sequences / 10,
+            _ => runs.sequences / 2,
+        };
         let served = served();
         for seed in runs.seeds {
             let began = Instant::now();
@@ -151,7 +172,7 @@ impl Pass {
     }
 
     fn say(&mut self, sequence: &Sequence) {
-        if self.reports.len() >= MAX_FAILURES {
+        if self.reports.len() >= MAX_FAILURES && !self.all {
             return;
         }
         // Smaller it must become, but not something else.
@@ -159,14 +180,19 @@ impl Pass {
             let path = failure.differences[0].path.replace(|c: char| c.is_ascii_digit(), "");
             (sequence.steps[failure.step].kind(), path)
         };
-        let Some(first) = self.oracle.run(sequence).first().map(|failure| about(sequence, failure)) else {
-            return;
-        };
-        let small = shrink::shrink(sequence.clone(), SHRINKING, |smaller| {
+        let began = Instant::now();
+        let failures = self.oracle.run(sequence);
+        let took = began.elapsed();
+        if took > SLOW {
+            println!("{}: {:?} took {:.1} s", self.name(), sequence.name, took.as_secs_f64());
+        }
+        let Some(first) = failures.first().map(|failure| about(sequence, failure)) else { return };
+        let tries = if self.all { 0 } else { SHRINKING };
+        let small = shrink::shrink(sequence.clone(), tries, |smaller| {
             self.oracle.run(smaller).iter().any(|failure| about(smaller, failure) == first)
         });
-        let failures = self.oracle.run(&small);
-        let mut report = format!("guard {}: the servers differ in {:?}", self.guard, sequence.name);
+        let failures = if self.all { failures } else { self.oracle.run(&small) };
+        let mut report = format!("{}: the servers differ in {:?}", self.name(), sequence.name);
         for failure in &failures {
             report +=
                 &format!("\n  step {}: {:.200}", failure.step + 1, small.steps[failure.step].to_string());
@@ -174,7 +200,7 @@ impl Pass {
                 report += &format!("\n    {difference}");
             }
         }
-        let name = format!("oracle-{}-{}.txt", self.guard, self.reports.len() + 1);
+        let name = format!("oracle-{}-{}-{}.txt", self.guard, self.catalogue, self.reports.len() + 1);
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let script = small.to_string();
         fs::write(&path, &script).expect("write the script");
@@ -186,28 +212,41 @@ impl Pass {
 
     /// The scripts bring about every deviation of the table, and an answer of every version served.
     fn holds_the_table(&mut self) {
-        let unseen = self.oracle.deviations.unseen();
-        if !unseen.is_empty() {
-            self.reports.push(format!(
-                "Deviations that no longer occur; take them off tests/oracle/table: {unseen:?}"
-            ));
-        }
+        self.holds_to_be_seen(table::TABLE);
         let of_api = |api: &'static Api| api.versions().map(|version| (api.key, version));
-        let is_compared = |api: &&'static Api| !NOT_COMPARED.contains(&api.name.as_str());
-        let served: BTreeSet<_> = served().into_iter().filter(is_compared).flat_map(of_api).collect();
+        let served: BTreeSet<_> = served().into_iter().flat_map(of_api).collect();
         let missing: Vec<_> = served.difference(&self.oracle.compared).collect();
         if !missing.is_empty() {
             self.reports
                 .push(format!("Keys and versions that no script has answered by both servers: {missing:?}"));
         }
-        println!("all {} deviations of the table occurred", self.oracle.deviations.seen());
+    }
+
+    fn name(&self) -> String {
+        format!("guard {}, {} catalogue", self.guard, self.catalogue)
+    }
+
+    fn is_first(&self) -> bool {
+        (self.guard, self.catalogue) == PASSES[0]
+    }
+
+    /// The scripts bring about every deviation of this part of the table.
+    fn holds_to_be_seen(&mut self, table: &[&'static [Deviation]]) {
+        let unseen = self.oracle.deviations.unseen(table);
+        if !unseen.is_empty() {
+            self.reports.push(format!(
+                "Deviations that no longer occur; take them off tests/oracle/table: {unseen:?}"
+            ));
+        }
+        let all = table.iter().map(|part| part.len()).sum::<usize>();
+        println!("{} of {all} deviations occurred", all - unseen.len());
     }
 
     fn summarize(&mut self, what: &str, began: Instant) {
         let counts = std::mem::take(&mut self.oracle.counts);
         println!(
-            "guard {}, {what}: {} sequences, {} requests, {} fields compared, {:.1} s",
-            self.guard,
+            "{}, {what}: {} sequences, {} requests, {} fields compared, {:.1} s",
+            self.name(),
             counts.sequences,
             counts.requests,
             counts.comparisons,
@@ -216,11 +255,15 @@ impl Pass {
     }
 }
 
-/// The sequences of `scripts/`, by file name.
-fn scripts() -> Vec<Sequence> {
+/// The sequences of `scripts/`, by file name, that are for this catalogue.
+fn scripts(catalogue: &str) -> Vec<Sequence> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/scripts");
     let entries = fs::read_dir(dir).expect("list the scripts");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("list the scripts").path()).collect();
+    paths.retain(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        OF_ONE_CATALOGUE.iter().all(|(file, of)| name != Some(file) || *of == catalogue)
+    });
     paths.sort();
     let of_file = |path: PathBuf| {
         step::read(&path.display().to_string(), &fs::read_to_string(&path).expect("read a script"))

@@ -14,11 +14,10 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// Every topic has three partitions, as those that the test creates in Kafka, and a rebalance begins at once.
 const SETTINGS: &str = "\
-[streams]
-default_partitions = 3
-max_partitions = 3
 [groups]
 initial_rebalance_delay_ms = 0
+[streams]
+default_partitions = 3
 ";
 
 /// A running offsetd.
@@ -30,11 +29,15 @@ pub struct Offsetd {
 }
 
 impl Offsetd {
-    /// Starts one and waits until it is ready. `guard`: the mode.
-    pub fn start(guard: &str) -> Self {
+    /// Starts one and waits until it is ready. `guard`: the mode. `catalogue`: which topics there are.
+    pub fn start(guard: &str, catalogue: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("offsetd-oracle-").tempdir().expect("make a directory");
         let config = dir.path().join("offsetd.toml");
-        fs::write(&config, format!("{SETTINGS}[guard]\nmode = \"{guard}\"\n")).expect("write the settings");
+        // Where a commit makes partitions, it is to make no more than Kafka has.
+        let partitions = if catalogue == "open" { "max_partitions = 3\n" } else { "" };
+        let settings =
+            format!("{SETTINGS}catalogue = {catalogue:?}\n{partitions}[guard]\nmode = {guard:?}\n");
+        fs::write(&config, settings).expect("write the settings");
         let text = |path: &Path| path.to_str().expect("a path that is text").to_owned();
         let (binary, config, data) = (text(&binary()), text(&config), text(&dir.path().join("data")));
         let command = [&binary, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "none"];

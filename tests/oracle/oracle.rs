@@ -11,19 +11,19 @@ use super::golden::Recorder;
 use super::guarded::Guarded;
 use super::link::{Link, Outcome};
 use super::step::{Sequence, Step};
-use super::text;
 use super::value::Value;
+use super::{text, topics};
 
-/// The topics that both servers have from the start, with three partitions each. `$orders` is the id of the first.
-pub const TOPICS: [&str; 4] = ["orders", "bills", "a.b-c_D9", LONGEST];
-/// As long as a topic's name may be.
-pub const LONGEST: &str = concat!(
-    "longest-longest-longest-longest-longest-longest-longest-longest-longest-longest-longest-",
-    "longest-longest-longest-longest-longest-longest-longest-longest-longest-longest-longest-",
-    "longest-longest-longest-longest-longest-longest-longest-longest-longest-x",
-);
-const PARTITIONS: usize = 3;
+/// How long a step on one connection takes to show on another.
 const SETTLED_AFTER: Duration = Duration::from_millis(40);
+/// A request that Kafka has not answered by then waits for something.
+const PARKED_AFTER: Duration = Duration::from_millis(30);
+/// offsetd has had as long already.
+const NOW: Duration = Duration::from_millis(1);
+/// How much later the second server may answer.
+const LATE: Duration = Duration::from_secs(2);
+/// How long it may take until all of Kafka knows of a topic that was made or deleted.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Both servers, and what has been found.
@@ -38,6 +38,9 @@ pub struct Oracle {
     pub compared: BTreeSet<(i16, i16)>,
     /// Told of every request and answer of Kafka.
     pub recorder: Option<Recorder>,
+    /// Topics are not what they were when the sequence began, and since when.
+    topics_changed: bool,
+    changed_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -63,10 +66,21 @@ impl Oracle {
     ) -> Self {
         let (mut kafka, mut offsetd) = (Link::new(kafka), Link::new(offsetd));
         for link in [&mut kafka, &mut offsetd] {
-            learn_names(link);
+            topics::restore(link);
         }
         let (counts, compared) = (Counts::default(), BTreeSet::new());
-        Self { kafka, offsetd, guarded, deviations, counts, compared, recorder: None }
+        let (topics_changed, changed_at) = (false, None);
+        Self {
+            kafka,
+            offsetd,
+            guarded,
+            deviations,
+            counts,
+            compared,
+            recorder: None,
+            topics_changed,
+            changed_at,
+        }
     }
 
     /// Says a sequence to both, from no groups at all; gives every step at which they differ.
@@ -76,8 +90,12 @@ impl Oracle {
                 link.hang_up();
             }
             delete_all_groups(link);
-            link.forget_members();
+            if self.topics_changed {
+                topics::restore(link);
+            }
+            link.forget();
         }
+        self.topics_changed = false;
         if let Some(guarded) = &mut self.guarded {
             guarded.forget();
         }
@@ -91,17 +109,46 @@ impl Oracle {
     }
 
     fn compare(&mut self, step: &Step) -> Option<Vec<Difference>> {
+        let (connection, inner) = step.place();
+        let owes = self.kafka.owes_on(connection) || self.offsetd.owes_on(connection);
+        match inner {
+            Step::Look if !owes => return None,
+            Step::Look | Step::Await => {}
+            // Behind what is parked nothing is read: it is left out.
+            _ if owes => {
+                let look = Step::On(connection.to_owned(), Box::new(Step::Look));
+                let found = self.compare(&look);
+                if found.is_some() || self.kafka.owes_on(connection) {
+                    return found;
+                }
+            }
+            _ => {}
+        }
         self.counts.requests += 1;
         let about = &self.kafka.about(step);
-        let (mut kafka, exchange) = self.kafka.say(step);
-        let (offsetd, _) = self.offsetd.say(step);
-        if (&kafka, &offsetd) == (&Outcome::Sent, &Outcome::Sent) {
-            // What is said next, on another connection, is to find it done.
+        self.kafka.begin(step);
+        self.offsetd.begin(step);
+        let (mut kafka, mut offsetd) = match inner {
+            Step::Send(_) => {
+                // What is said next, on another connection, is to find it done.
+                thread::sleep(SETTLED_AFTER);
+                return None;
+            }
+            Step::Try(_) | Step::Look => match self.answers_yet(step) {
+                (Outcome::Parked, Outcome::Parked) => return None,
+                outcomes => outcomes,
+            },
+            _ => self.answers(about, step),
+        };
+        let mut differences = self.judge(about, &kafka, &offsetd);
+        let changed = |changed: &Instant| changed.elapsed() < SETTLED_WITHIN;
+        while !differences.is_empty() && reads(about) && self.changed_at.as_ref().is_some_and(changed) {
+            // Kafka's parts hear one after the other of a topic that has gone.
             thread::sleep(SETTLED_AFTER);
-            return None;
-        }
-        if let Some(recorder) = &mut self.recorder {
-            recorder.take(about, exchange);
+            self.kafka.begin(step);
+            self.offsetd.begin(step);
+            (kafka, offsetd) = self.answers(about, step);
+            differences = self.judge(about, &kafka, &offsetd);
         }
         let answered = matches!((&kafka, &offsetd), (Outcome::Answer(_), Outcome::Answer(_)));
         self.compared.extend(about.kind().filter(|_| answered));
@@ -111,39 +158,63 @@ impl Oracle {
         };
         // Who hung up alone is not to be one connection behind.
         if !answered {
-            self.kafka.hang_up_on(step.place().0);
-            self.offsetd.hang_up_on(step.place().0);
+            self.kafka.hang_up_on(connection);
+            self.offsetd.hang_up_on(connection);
         }
-        if let Some(guarded) = &mut self.guarded {
-            kafka = guarded.expect(about, &kafka);
+        if let Outcome::Answer(answer) = &kafka
+            && topics::changes(about)
+        {
+            (self.topics_changed, self.changed_at) = (true, Some(Instant::now()));
+            topics::settle(&mut self.kafka, &mut self.offsetd, about, answer);
         }
-        let differences = self.deviations.unlisted(about, &kafka, &offsetd);
         (!differences.is_empty()).then_some(differences)
+    }
+
+    fn answers(&mut self, about: &Step, step: &Step) -> (Outcome, Outcome) {
+        let (kafka, exchange) = self.kafka.finish(step);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.take(about, exchange);
+        }
+        (kafka, self.offsetd.finish(step).0)
+    }
+
+    /// The answers, if there are any by now: once one server has answered, the other gets more time.
+    fn answers_yet(&mut self, step: &Step) -> (Outcome, Outcome) {
+        let connection = step.place().0;
+        let mut kafka = self.kafka.has_answered(connection, PARKED_AFTER);
+        let offsetd = self.offsetd.has_answered(connection, if kafka { LATE } else { NOW });
+        kafka = kafka || (offsetd && self.kafka.has_answered(connection, LATE));
+        let tell = |has: bool, link: &mut Link| if has { link.finish(step).0 } else { Outcome::Parked };
+        (tell(kafka, &mut self.kafka), tell(offsetd, &mut self.offsetd))
+    }
+
+    fn judge(&mut self, about: &Step, kafka: &Outcome, offsetd: &Outcome) -> Vec<Difference> {
+        match &mut self.guarded {
+            Some(guarded) => self.deviations.unlisted(about, &guarded.expect(about, kafka), offsetd),
+            None => self.deviations.unlisted(about, kafka, offsetd),
+        }
     }
 }
 
-/// Makes the topics in Kafka and waits until it coordinates groups.
+/// True if the step changes nothing, so that it may be said again.
+fn reads(about: &Step) -> bool {
+    let reads = ["Metadata", "ListOffsets", "OffsetFetch", "ListGroups", "DescribeGroups", "Fetch"];
+    let of_topics = ["DescribeConfigs", "DescribeTopicPartitions"];
+    about.api().is_some_and(|api| reads.iter().chain(&of_topics).any(|name| *name == api.name))
+}
+
+/// Waits until Kafka coordinates groups.
 pub fn prepare(kafka: SocketAddr) {
-    let mut kafka = Link::new(kafka);
-    create_topics(&mut kafka);
-    wait_for_coordinator(&mut kafka);
+    wait_for_coordinator(&mut Link::new(kafka));
 }
 
 /// A request of the oracle's own, which must be answered.
-fn ask(link: &mut Link, api: &'static str, version: i16, fields: &str) -> Value {
+pub fn ask(link: &mut Link, api: &'static str, version: i16, fields: &str) -> Value {
     let fields = text::value(fields).expect("a request of the oracle's own").0;
     match link.say(&Step::Request { api, version, fields }).0 {
         Outcome::Answer(answer) => answer,
         other => panic!("{api} {version} is not answered: {other:?}"),
     }
-}
-
-fn create_topics(kafka: &mut Link) {
-    let topic = |name| format!("{{name: {name:?}, num_partitions: {PARTITIONS}, replication_factor: 1}}");
-    let fields = format!("{{topics: [{}]}}", TOPICS.map(topic).join(", "));
-    let answer = ask(kafka, "CreateTopics", 7, &fields);
-    let codes = answer.at("topics[].error_code");
-    assert!(codes.len() == TOPICS.len() && codes.iter().all(|code| **code == Value::Int(0)), "{answer}");
 }
 
 /// Kafka makes the topic that it keeps offsets in when it is first asked for a coordinator.
@@ -159,26 +230,6 @@ fn wait_for_coordinator(kafka: &mut Link) {
         assert!(Instant::now() < deadline, "Kafka has no coordinator: {found:?} {listed:?} {fetched:?}");
         thread::sleep(Duration::from_millis(50));
     }
-}
-
-/// Learns a server's topic ids and cluster id. offsetd makes the topics by being asked for them.
-fn learn_names(link: &mut Link) {
-    let topics = TOPICS.map(|name| format!("{{name: {name:?}}}")).join(", ");
-    let deadline = Instant::now() + READY_WITHIN;
-    let answer = loop {
-        let answer = ask(link, "Metadata", 12, &format!("{{topics: [{topics}]}}"));
-        if answer.at("topics[].partitions[].error_code") == [&Value::Int(0); PARTITIONS * TOPICS.len()] {
-            break answer;
-        }
-        assert!(Instant::now() < deadline, "the topics are not there: {answer}");
-        thread::sleep(Duration::from_millis(50));
-    };
-    for (name, short) in TOPICS.iter().zip(["orders", "bills", "odd", "longest"]) {
-        let topic = answer.list("topics").iter().find(|topic| topic.str("name") == Some(name));
-        let id = topic.and_then(|topic| topic.field("topic_id")).expect("a topic's id");
-        link.name(short, id.clone());
-    }
-    link.name("cluster", answer.field("cluster_id").expect("a cluster id").clone());
 }
 
 /// Members leave first; a rebalance that they leave behind is over at once.

@@ -5,10 +5,10 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use super::oracle::{LONGEST, TOPICS};
 use super::schema::{Api, Field, Kind};
 use super::step::{Sequence, Step};
 use super::text;
+use super::topics::{LONGEST, TOPICS};
 use super::value::Value;
 
 /// What stands often in a pool is drawn often: most steps are about the same group and partition.

@@ -10,6 +10,8 @@
 //! @b ListGroups 5 {}                             any step, on a connection of another name
 //! @b send Fetch 12 {...}                         a request whose answer is not waited for
 //! @b await                                       the answer to what was sent on that connection
+//! @b try JoinGroup 9 {...}                       an answer if there is one soon; "not yet" of both servers is one too
+//! @b look                                        the same for what was tried; both leave out what they must
 //! ```
 
 use std::fmt;
@@ -40,6 +42,10 @@ pub enum Step {
     Send(Box<Step>),
     /// Waits for the answer to what was sent.
     Await,
+    /// A request that may be parked: waited for only as long as an answer takes.
+    Try(Box<Step>),
+    /// Whether what is parked has been answered by now.
+    Look,
 }
 
 impl Step {
@@ -54,8 +60,8 @@ impl Step {
     /// Key and version, if it says so much.
     pub fn kind(&self) -> Option<(i16, i16)> {
         match self {
-            Self::On(_, step) | Self::Send(step) => step.kind(),
-            Self::Await => None,
+            Self::On(_, step) | Self::Send(step) | Self::Try(step) => step.kind(),
+            Self::Await | Self::Look => None,
             Self::Request { api, version, .. } => Some((schema::by_name(api)?.key, *version)),
             Self::Body { key, version, .. } => Some((*key, *version)),
             Self::Frame(bytes) => {
@@ -80,7 +86,7 @@ impl Step {
                 let api = schema::by_name(api).expect("an API that is described");
                 schema::filled(&api.request, *version, fields)
             }
-            Self::On(_, step) | Self::Send(step) => step.sent(),
+            Self::On(_, step) | Self::Send(step) | Self::Try(step) => step.sent(),
             _ => Value::Null,
         }
     }
@@ -98,6 +104,8 @@ impl fmt::Display for Step {
             Self::On(connection, step) => write!(f, "@{connection} {step}"),
             Self::Send(step) => write!(f, "send {step}"),
             Self::Await => f.write_str("await"),
+            Self::Try(step) => write!(f, "try {step}"),
+            Self::Look => f.write_str("look"),
         }
     }
 }
@@ -131,8 +139,8 @@ pub fn read(origin: &str, script: &str) -> Vec<Sequence> {
 
 /// The steps that a line stands for.
 fn steps(line: &str) -> Result<Vec<Step>, String> {
-    if line == "await" {
-        return Ok(vec![Step::Await]);
+    if let Some(step) = [Step::Await, Step::Look].into_iter().find(|step| step.to_string() == line) {
+        return Ok(vec![step]);
     }
     let (head, rest) = line.split_once(' ').ok_or("a step is several words")?;
     if let Some(connection) = head.strip_prefix('@') {
@@ -141,6 +149,9 @@ fn steps(line: &str) -> Result<Vec<Step>, String> {
     }
     if head == "send" {
         return Ok(steps(rest)?.into_iter().map(|step| Step::Send(Box::new(step))).collect());
+    }
+    if head == "try" {
+        return Ok(steps(rest)?.into_iter().map(|step| Step::Try(Box::new(step))).collect());
     }
     if head == "frame" {
         return Ok(vec![Step::Frame(hex(rest)?)]);
@@ -211,6 +222,8 @@ OffsetCommit 9 {group_id: "g", topics: [{name: "orders", partitions: [{partition
 frame 0x00
 @b send Fetch 12 {max_wait_ms: 5}
 @b await
+@b try Fetch 12 {max_wait_ms: 5}
+@b look
 "#;
     let read_again = read("here", script);
     assert_eq!(read_again[0].to_string(), script);

@@ -3,17 +3,22 @@
 //! An unlisted difference fails the oracle, and so does an entry here that the scripts no longer bring about.
 //! Offsets and groups stand here, what is told of topics, and of records that are not there, in `streams.rs`.
 
+mod open;
 mod streams;
+mod topics;
 
 use super::deviations::{Deviation, Is, Rule, When};
 
-/// All of them.
-pub const TABLE: &[&[Deviation]] = &[OFFSETS_AND_GROUPS, streams::TOPICS_AND_RECORDS];
+/// All that occur where only declared topics exist, as in the Kafka beside it.
+pub const TABLE: &[&[Deviation]] = &[OFFSETS_AND_GROUPS, streams::TOPICS_AND_RECORDS, topics::TOPICS];
+/// The same where topics come into being by being named.
+pub const OPEN: &[&[Deviation]] =
+    &[OFFSETS_AND_GROUPS, open::OPEN, streams::TOPICS_AND_RECORDS, topics::TOPICS];
+/// What occurs there alone.
+pub const ONLY_OPEN: &[&[Deviation]] = &[open::OPEN];
 
 const ANY: std::ops::RangeInclusive<i16> = i16::MIN..=i16::MAX;
 const CODES: &str = "topics[].partitions[].error_code";
-/// Topics with such a name are there for nobody until a script commits to them.
-const STRAY: Is = Is::Begins("stray");
 
 const OFFSETS_AND_GROUPS: &[Deviation] = &[
     // What is served, and to whom.
@@ -90,38 +95,6 @@ const OFFSETS_AND_GROUPS: &[Deviation] = &[
         when: &[When::Request("member_id", Is::Null)],
         rules: &[Rule::KafkaHangsUp],
         reason: "@platformatic/kafka sends it although the schema forbids it.",
-    },
-    Deviation {
-        name: "a topic comes into being by a commit",
-        api: "OffsetCommit",
-        versions: ANY,
-        when: &[When::Request("topics[].name", STRAY)],
-        rules: &[Rule::Merged("topics"), Rule::Values(CODES, Is::Int(3), Is::Int(0))],
-        reason: "offsetd keeps no records, so nobody creates topics before committing to them.",
-    },
-    Deviation {
-        name: "a generation for a topic that is not there",
-        api: "OffsetCommit",
-        versions: ANY,
-        when: &[
-            When::Request("topics[].name", STRAY),
-            When::Request("generation_id_or_member_epoch", Is::NotInt(-1)),
-        ],
-        rules: &[Rule::Values(CODES, Is::Int(3), Is::Int(22)), Rule::Values(CODES, Is::Int(3), Is::Int(69))],
-        reason: "As above: the topic could be made, so it is the generation that is refused.",
-    },
-    Deviation {
-        name: "what was committed to such a topic is fetched",
-        api: "OffsetFetch",
-        versions: ANY,
-        when: &[],
-        rules: &[
-            Rule::OnlyKafka("topics", "name", STRAY),
-            Rule::OnlyOffsetd("topics", "name", STRAY),
-            Rule::OnlyKafka("groups[].topics", "name", STRAY),
-            Rule::OnlyOffsetd("groups[].topics", "name", STRAY),
-        ],
-        reason: "As above.",
     },
     Deviation {
         name: "metadata too long makes no group",

@@ -1,7 +1,7 @@
 //! The differences in what is told of topics, and of records that are not there.
 
 use super::super::deviations::{Deviation, Is, Rule, When};
-use super::{ANY, CODES, STRAY};
+use super::{ANY, CODES};
 
 const HIGH: &str = "responses[].partitions[].high_watermark";
 const STABLE: &str = "responses[].partitions[].last_stable_offset";
@@ -69,7 +69,6 @@ pub(super) const TOPICS_AND_RECORDS: &[Deviation] = &[
         when: &[When::Request("topics", Is::Null)],
         rules: &[
             Rule::OnlyKafka("topics", "name", Is::Text("__consumer_offsets")),
-            Rule::OnlyOffsetd("topics", "name", STRAY),
             Rule::Unordered("topics"),
         ],
         reason: "Kafka's order is a hash map's, and it has a topic of its own for offsets.",
@@ -81,7 +80,6 @@ pub(super) const TOPICS_AND_RECORDS: &[Deviation] = &[
         when: &[When::Request("topics", Is::Empty)],
         rules: &[
             Rule::OnlyKafka("topics", "name", Is::Text("__consumer_offsets")),
-            Rule::OnlyOffsetd("topics", "name", STRAY),
             Rule::Unordered("topics"),
         ],
         reason: "As above.",
@@ -96,14 +94,6 @@ pub(super) const TOPICS_AND_RECORDS: &[Deviation] = &[
             Rule::OnlyOffsetd("topics", "name", Is::Text("__consumer_offsets")),
         ],
         reason: "Offsets are not records here.",
-    },
-    Deviation {
-        name: "a topic made by being asked for is there at once",
-        api: "Metadata",
-        versions: ANY,
-        when: &[When::Request("topics[].name", STRAY)],
-        rules: &[Rule::OnlyKafka("topics", "name", STRAY), Rule::OnlyOffsetd("topics", "name", STRAY)],
-        reason: "It is durable before it is answered. Kafka answers 3, and here makes none (auto.create.topics.enable).",
     },
     Deviation {
         name: "neither id nor name fails alone",
