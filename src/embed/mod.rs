@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bounds;
 pub mod committer;
 mod seeing;
 
@@ -36,6 +37,7 @@ use crate::model::refusal::Refusal;
 use crate::store::redb::{Options, RedbStore};
 use crate::store::{Store, StoreError, Wanted};
 
+pub use bounds::StreamBounds;
 pub use committer::{BatchStats, Committer, Observer};
 
 /// Operations that may wait for the commit thread before callers do. Twice what the server lets be under way, so that
