@@ -22,7 +22,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use offsetd::config::Config;
 use offsetd::model::names::{GroupName, StreamName, TenantId, TenantName};
-use offsetd::model::offset::{Mode, Proposal};
+use offsetd::model::offset::{BeyondEnd, Mode, Proposal};
 use offsetd::model::op::{Actor, CommitItem, Op};
 use offsetd::server::Server;
 use offsetd::store::Store as _;
@@ -85,6 +85,7 @@ fn engine_run(batch: usize, options: Options, run: Duration) -> f64 {
                 partition: 0,
                 proposal: Proposal { offset, leader_epoch: -1, metadata: Arc::default() },
                 mode: Mode::Reject,
+                beyond_end: BeyondEnd::Accept,
             }],
         };
         let ops: Vec<Op> = (0..batch).map(op).collect();

@@ -1,11 +1,14 @@
 //! A program with a log of its own that keeps its readers' positions with offsetd, as a library: no server, no runtime.
 //!
 //! Run it with `cargo run --example embed --no-default-features`. It appends to a bounded in-memory log, lets two groups
-//! read it, truncates what both have read, evicts what does not fit, and tells the slow group what it lost.
+//! read it, truncates what both have read, evicts what does not fit, and tells the slow group what it lost: once by a count of
+//! its own (`swap_eviction_baseline`), and once by where the log begins and ends, which offsetd then keeps, too.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::sync_channel;
 
+use offsetd::embed::{StreamBounds, Tenant};
+use offsetd::model::bounds::Bounds;
 use offsetd::model::op::Actor;
 use offsetd::{Commit, OffsetStore};
 
@@ -39,6 +42,12 @@ impl Log {
     }
 }
 
+impl StreamBounds for Log {
+    fn bounds(&self, _: &Tenant, stream: &str, partition: i32) -> Option<Bounds> {
+        (stream == "log" && partition == 0).then(|| Bounds { start: self.start, end: self.end() })
+    }
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = std::env::temp_dir().join(format!("offsetd-embed-{}", std::process::id()));
     let store = OffsetStore::open(&dir)?;
@@ -69,6 +78,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let before = tenant.swap_eviction_baseline("slow", "log", 0, log.evicted, &me)?.unwrap_or(0);
     println!("slow lost {} records since it last looked", log.evicted - before);
+
+    // Said where the log begins and ends, offsetd knows by itself what every group has lost.
+    tenant.ask_bounds(&log, "log", &me)?;
+    for gap in tenant.take_gaps("slow", &me)? {
+        println!(
+            "slow is at {} and the log begins at {}: {} records lost since, {} in all",
+            gap.committed, gap.start, gap.lost_since, gap.lost_total
+        );
+    }
+    println!("told once: {:?}", tenant.take_gaps("slow", &me)?);
 
     // A worker with an old position cannot take the group back.
     match tenant.commit("fast", &me, Commit::new("log", 0, 1))?.result {

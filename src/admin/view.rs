@@ -44,7 +44,7 @@ pub struct EventView {
     pub sequence: u64,
     /// What: `committed`; `excused`, `observed` and `unguarded` for commits that went back and were stored; `refused` and
     /// `clamped` for those that were not; `offset_deleted`, `group_deleted`, `expired`, `baseline`, `stream_created`,
-    /// `stream_grown`, `stream_deleted`, `bounds_lowered` (of a partition: `proposed` and `stored` are its ends).
+    /// `stream_grown`, `stream_deleted`, `lost`, `bounds_lowered`.
     pub what: String,
     /// The group.
     pub group: Option<String>,
@@ -56,6 +56,10 @@ pub struct EventView {
     pub proposed: Option<i64>,
     /// The offset that was stored before, if any.
     pub stored: Option<i64>,
+    /// Where the records end: of commits beyond it, and of bounds that were told to be lower than before.
+    pub end: Option<i64>,
+    /// How many records were lost.
+    pub lost: Option<u64>,
     /// How many refusals of the same group and partition stand behind this one without an entry of their own.
     pub repeated: u64,
     /// Who.
@@ -64,7 +68,42 @@ pub struct EventView {
 
 impl From<&Event> for EventView {
     fn from(event: &Event) -> Self {
-        let (what, proposed, stored, repeated) = match event.what {
+        let said = Said::of(&event.what);
+        Self {
+            at: rfc3339(event.at_ms),
+            at_ms: event.at_ms,
+            sequence: event.sequence,
+            what: said.what.to_owned(),
+            group: event.group.as_ref().map(|group| group.as_str().to_owned()),
+            stream: event.stream.as_ref().map(|stream| stream.as_str().to_owned()),
+            partition: event.partition,
+            proposed: said.proposed,
+            stored: said.stored,
+            end: said.end,
+            lost: said.lost,
+            repeated: said.repeated,
+            who: WhoView::from(&*event.actor),
+        }
+    }
+}
+
+/// A kind of event: its word and its numbers.
+#[derive(Default)]
+struct Said {
+    what: &'static str,
+    proposed: Option<i64>,
+    stored: Option<i64>,
+    end: Option<i64>,
+    lost: Option<u64>,
+    repeated: u64,
+}
+
+impl Said {
+    fn of(what: &EventKind) -> Self {
+        let bare = |what| Self { what, ..Self::default() };
+        let stored = |what, stored| Self { stored: Some(stored), ..bare(what) };
+        let refused = |clamped| if clamped { "clamped" } else { "refused" };
+        match *what {
             EventKind::Committed { from, to, kind, .. } => {
                 let what = match kind {
                     CommitKind::Forward => "committed",
@@ -72,32 +111,25 @@ impl From<&Event> for EventView {
                     CommitKind::Observed => "observed",
                     CommitKind::Unguarded => "unguarded",
                 };
-                (what, Some(to), from, 0)
+                Self { proposed: Some(to), stored: from, ..bare(what) }
             }
-            EventKind::Refused { stored, proposed, clamped, also } => {
-                (if clamped { "clamped" } else { "refused" }, Some(proposed), Some(stored), also)
+            EventKind::Refused { stored: held, proposed, clamped, also } => {
+                Self { proposed: Some(proposed), repeated: also, ..stored(refused(clamped), held) }
             }
-            EventKind::GroupDeleted { .. } => ("group_deleted", None, None, 0),
-            EventKind::OffsetDeleted { from } => ("offset_deleted", None, Some(from), 0),
-            EventKind::Baseline { .. } => ("baseline", None, None, 0),
-            EventKind::Expired { from } => ("expired", None, Some(from), 0),
-            EventKind::StreamCreated { .. } => ("stream_created", None, None, 0),
-            EventKind::StreamGrown { .. } => ("stream_grown", None, None, 0),
-            EventKind::StreamDeleted { .. } => ("stream_deleted", None, None, 0),
-            EventKind::BoundsLowered { from, to } => ("bounds_lowered", Some(to.end), Some(from.end), 0),
-        };
-        Self {
-            at: rfc3339(event.at_ms),
-            at_ms: event.at_ms,
-            sequence: event.sequence,
-            what: what.to_owned(),
-            group: event.group.as_ref().map(|group| group.as_str().to_owned()),
-            stream: event.stream.as_ref().map(|stream| stream.as_str().to_owned()),
-            partition: event.partition,
-            proposed,
-            stored,
-            repeated,
-            who: WhoView::from(&*event.actor),
+            EventKind::BeyondEnd { end, proposed, clamped, also } => {
+                Self { proposed: Some(proposed), end: Some(end), repeated: also, ..bare(refused(clamped)) }
+            }
+            EventKind::Lost { position, records, .. } => {
+                Self { lost: Some(records), ..stored("lost", position) }
+            }
+            EventKind::GroupDeleted { .. } => bare("group_deleted"),
+            EventKind::OffsetDeleted { from } => stored("offset_deleted", from),
+            EventKind::Baseline { .. } => bare("baseline"),
+            EventKind::Expired { from } => stored("expired", from),
+            EventKind::StreamCreated { .. } => bare("stream_created"),
+            EventKind::StreamGrown { .. } => bare("stream_grown"),
+            EventKind::StreamDeleted { .. } => bare("stream_deleted"),
+            EventKind::BoundsLowered { to, .. } => Self { end: Some(to.end), ..bare("bounds_lowered") },
         }
     }
 }

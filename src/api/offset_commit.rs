@@ -30,7 +30,7 @@ use crate::embed::committer::Answer;
 use crate::metrics::{CommitResult, TenantMeter};
 use crate::model::group::MemberClaim;
 use crate::model::names::{GroupName, StreamName};
-use crate::model::offset::{Proposal, Regression};
+use crate::model::offset::{Beyond, Fault, Proposal, Regression};
 use crate::model::op::{Accepted, Actor, CommitItem, Outcome, Verdict};
 use crate::model::refusal::Refusal;
 use crate::wire::codes::{self, Code};
@@ -94,7 +94,7 @@ pub(super) async fn handle(
     let mut topics = Vec::with_capacity(request.topics.len());
     for (t, topic) in request.topics.into_iter().enumerate() {
         let stream = StreamName::new(&topic.name).ok();
-        let mode = guard.mode(&topic.name);
+        let mode = (guard.mode(&topic.name), guard.beyond_end(&topic.name));
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for (p, partition) in topic.partitions.into_iter().enumerate() {
             let answer =
@@ -144,10 +144,11 @@ pub(super) async fn handle(
     }
     let limit = coordinator.max_metadata_units;
     let (mut kept, mut kept_places) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
-    for ((stream, partition, mode), place) in items.into_iter().zip(places) {
+    for ((stream, partition, (mode, beyond_end)), place) in items.into_iter().zip(places) {
         match proposal(&partition, limit) {
             Ok(proposal) => {
-                kept.push(CommitItem { stream, partition: partition.partition_index, proposal, mode });
+                let partition = partition.partition_index;
+                kept.push(CommitItem { stream, partition, proposal, mode, beyond_end });
                 kept_places.push(place);
             }
             Err(refusal) => {
@@ -274,49 +275,43 @@ impl PendingCommit {
         if verdict.epoch_disorder {
             self.meter.epoch_disorder();
         }
-        let (what, back): (_, Option<Regression>) = match &verdict.result {
-            Err(Refusal::Regression(back)) => ("refused", Some(*back)),
-            Ok(Accepted::Clamped(back)) => ("clamped", Some(*back)),
-            Ok(Accepted::Observed(back)) => ("observed", Some(*back)),
-            Err(Refusal::LimitReached { .. }) => ("limit", None),
-            _ => return,
+        let fault = match &verdict.result {
+            Err(Refusal::Regression(back)) => Some(("refused", Fault::Back(*back))),
+            Err(Refusal::BeyondEnd(beyond)) => Some(("refused", Fault::Beyond(*beyond))),
+            Ok(Accepted::Clamped(fault)) => Some(("clamped", *fault)),
+            Ok(Accepted::Observed(fault)) => Some(("observed", *fault)),
+            _ => None,
         };
+        let at_limit = matches!(&verdict.result, Err(Refusal::LimitReached { .. }));
+        if fault.is_none() && !at_limit && verdict.lost == 0 {
+            return;
+        }
+        self.meter.lost(verdict.lost);
         let Some(left_out) = self.log.lines.take() else { return };
         let Story { tenant, group, actor, .. } = &self.log;
         let topic = &self.answer.topics[topic];
         let partition = topic.partitions[partition].partition_index;
         let (tenant, group, stream) = (&**tenant, cut(group.as_str()), topic.name.as_str());
         let (client_id, address) = (&*actor.client_id, &*actor.host);
-        match (back, &verdict.result) {
-            (Some(back), _) => {
+        macro_rules! warn {
+            ($($told:tt)*) => {
+                tracing::warn!(tenant, group, stream, partition, client_id, address, left_out, $($told)*)
+            };
+        }
+        match (fault, &verdict.result) {
+            (Some((what, Fault::Back(back))), _) => {
                 let Regression { stored, proposed, high_epoch, proposed_epoch: epoch } = back;
-                tracing::warn!(
-                    tenant,
-                    group,
-                    stream,
-                    partition,
-                    stored,
-                    proposed,
-                    epoch,
-                    high_epoch,
-                    client_id,
-                    address,
-                    left_out,
-                    "commit would go back: {what}"
-                );
+                warn!(stored, proposed, epoch, high_epoch, "commit would go back: {what}");
             }
-            (None, Err(refusal)) => {
-                tracing::warn!(
-                    tenant,
-                    group,
-                    stream,
-                    partition,
-                    client_id,
-                    address,
-                    "commit refused: {refusal}"
-                );
+            (Some((what, Fault::Beyond(Beyond { end, proposed }))), _) => {
+                warn!(end, proposed, "commit is beyond the end: {what}");
             }
+            (None, Err(refusal)) => warn!("commit refused: {refusal}"),
             (None, Ok(_)) => {}
+        }
+        if verdict.lost > 0 {
+            let lost = verdict.lost;
+            warn!(lost, "records were evicted before the group had committed them: it goes on behind them");
         }
     }
 }
@@ -327,9 +322,11 @@ fn result(verdict: &Verdict) -> CommitResult {
         Ok(Accepted::Unchanged) => CommitResult::Unchanged,
         Ok(Accepted::Nothing) => CommitResult::Nothing,
         Ok(Accepted::Excused(_)) => CommitResult::Excused,
-        Ok(Accepted::Observed(_)) => CommitResult::Observed,
+        Ok(Accepted::Observed(Fault::Back(_))) => CommitResult::Observed,
+        Ok(Accepted::Observed(Fault::Beyond(_))) => CommitResult::BeyondObserved,
         Ok(Accepted::Unguarded(_)) => CommitResult::Unguarded,
-        Ok(Accepted::Clamped(_)) => CommitResult::Clamped,
+        Ok(Accepted::Clamped(Fault::Back(_))) => CommitResult::Clamped,
+        Ok(Accepted::Clamped(Fault::Beyond(_))) => CommitResult::BeyondClamped,
         Err(refusal) => result_of(refusal),
     }
 }
@@ -337,6 +334,7 @@ fn result(verdict: &Verdict) -> CommitResult {
 fn result_of(refusal: &Refusal) -> CommitResult {
     match refusal {
         Refusal::Regression(_) => CommitResult::Regression,
+        Refusal::BeyondEnd(_) => CommitResult::BeyondEnd,
         Refusal::LimitReached { .. } => CommitResult::Limit,
         Refusal::MetadataTooLarge { .. } => CommitResult::MetadataTooLarge,
         Refusal::UnknownGroup

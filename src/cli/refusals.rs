@@ -17,11 +17,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 const AFTER_HELP: &str = "\
 The first refusal of a group on a partition is recorded, then at most one every 10 seconds, with the number of those in
-between. A refusal is a commit that would go back: refused, clamped (answered with success, not stored), or observed
+between. A refusal is a commit that would go back, or beyond the end: refused, clamped (answered with success, not stored), or observed
 (stored, since the guard only observes).
 
 JSON: tenant, clients: [{group, client_id, host, refusals, partitions, last, last_ms}], refusals: [{at, at_ms, sequence, what,
-group, stream, partition, proposed, stored, repeated, who: {principal, client_id, host, member_id}}].";
+group, stream, partition, proposed, stored, end, lost, repeated, who: {principal, client_id, host, member_id}}].";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -89,7 +89,12 @@ fn line(event: &EventView) -> String {
     let group = group.as_deref().unwrap_or_default();
     let (group, client_id, host) = (cell(group), cell(&who.client_id), cell(&who.host));
     let (place, note) = (place(event), note(event));
-    format!("{at}  {what}  {group} {place}  {proposed} below {stored}  {client_id} from {host}  {note}\n")
+    let than = if event.end.is_some() {
+        format!("{proposed} beyond {}", maybe(event.end))
+    } else {
+        format!("{proposed} below {stored}")
+    };
+    format!("{at}  {what}  {group} {place}  {than}  {client_id} from {host}  {note}\n")
 }
 
 fn text(view: &RefusalsView) -> String {

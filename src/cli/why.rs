@@ -13,7 +13,7 @@ use crate::admin::view::{EventView, WhoView, WhyView};
 const AFTER_HELP: &str = "\
 JSON: tenant, group, stream, partition, position: {offset, leader_epoch, metadata, committed_at, committed_at_ms,
 committed_by}, guard, floor, events and earlier: as refusals of `offsetd refusals`. What an event is: committed; excused,
-observed, unguarded (went back, and were stored); refused, clamped (were not); offset_deleted, group_deleted, baseline.";
+observed, unguarded (went back, and were stored); refused, clamped (were not); offset_deleted, group_deleted, baseline, lost.";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -119,6 +119,15 @@ pub(super) fn note(event: &EventView) -> String {
     let note = match event.what.as_str() {
         "committed" if event.stored.is_none() => "the first".to_owned(),
         "excused" => "went back: its leader epoch is newer".to_owned(),
+        "observed" if event.stored.zip(event.proposed).is_none_or(|(stored, proposed)| stored < proposed) => {
+            "beyond the end: stored, the guard only observes".to_owned()
+        }
+        "clamped" | "refused" if event.end.is_some() => {
+            let told = if event.what == "clamped" { ", answered with success" } else { "" };
+            format!("beyond the end, {}: not stored{told}", maybe(event.end))
+        }
+        "lost" => format!("{} records were evicted before they were committed", event.lost.unwrap_or(0)),
+        "bounds_lowered" => format!("the log began anew, or was cut; it ends at {}", maybe(event.end)),
         "observed" => "went back: stored, the guard only observes".to_owned(),
         "unguarded" => "went back: stored, the guard is off".to_owned(),
         "clamped" => "would go back: not stored, answered with success".to_owned(),

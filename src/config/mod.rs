@@ -10,7 +10,7 @@ mod validate;
 use std::path::PathBuf;
 
 use crate::model::group::Settings;
-use crate::model::offset::Mode;
+use crate::model::offset::{BeyondEnd, Mode};
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, Given};
@@ -76,6 +76,8 @@ pub struct GuardConfig {
     pub mode: Mode,
     /// Kafka code of a refused commit: 44 (POLICY_VIOLATION) or 28 (INVALID_COMMIT_OFFSET_SIZE).
     pub refusal_code: RefusalCode,
+    /// `accept` or `refuse`: commits beyond the end of a stream, where that is known.
+    pub beyond_end: BeyondEnd,
     /// Exceptions; the first that matches counts.
     pub overrides: Vec<GuardOverride>,
 }
@@ -127,8 +129,12 @@ pub struct GuardOverride {
     /// Streams it is for.
     #[serde(default = "any")]
     pub stream: String,
-    /// The mode there.
-    pub mode: Mode,
+    /// The mode there, if another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// What holds for the end there, if something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond_end: Option<BeyondEnd>,
 }
 
 /// A tenant's own settings.
@@ -140,6 +146,9 @@ pub struct TenantConfig {
     /// Its guard mode, if not that of all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard_mode: Option<Mode>,
+    /// What holds for commits beyond the end, if not what holds for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond_end: Option<BeyondEnd>,
     /// Its refusal code, if not that of all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal_code: Option<RefusalCode>,

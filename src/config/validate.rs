@@ -31,6 +31,12 @@ impl Config {
                 return Err(ConfigError::new(place, format!("{:?} stands twice", tenant.name)));
             }
         }
+        for (index, exception) in self.guard.overrides.iter().enumerate() {
+            if exception.mode.is_none() && exception.beyond_end.is_none() {
+                let place = format!("guard.overrides[{index}]");
+                return Err(ConfigError::new(place, "changes nothing; give it a mode or beyond_end"));
+            }
+        }
         let (streams, server, store) = (&self.streams, &self.server, &self.store);
         let at_least = |place: &str, value: u64, least: u64| {
             if value >= least {

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 
 use wildmatch::WildMatch;
 
-use crate::config::{Config, RefusalCode};
-use crate::model::offset::Mode;
+use crate::config::{Config, RefusalCode, TenantConfig};
+use crate::model::offset::{BeyondEnd, Mode};
 
 /// The guard settings, ready to be asked.
 #[derive(Debug)]
 pub struct GuardPolicy {
     mode: Mode,
+    beyond_end: BeyondEnd,
     code: RefusalCode,
-    tenants: HashMap<String, (Option<Mode>, Option<RefusalCode>)>,
+    tenants: HashMap<String, TenantConfig>,
     overrides: Vec<Override>,
 }
 
@@ -22,23 +23,26 @@ struct Override {
     tenant: WildMatch,
     group: WildMatch,
     stream: WildMatch,
-    mode: Mode,
+    mode: Option<Mode>,
+    beyond_end: Option<BeyondEnd>,
 }
 
 impl GuardPolicy {
     /// Takes the settings.
     pub fn new(config: &Config) -> Self {
-        let tenants = config.tenants.iter().map(|t| (t.name.clone(), (t.guard_mode, t.refusal_code)));
+        let own = |t: &TenantConfig| (t.name.clone(), t.clone());
         let overrides = config.guard.overrides.iter().map(|o| Override {
             tenant: WildMatch::new(&o.tenant),
             group: WildMatch::new(&o.group),
             stream: WildMatch::new(&o.stream),
             mode: o.mode,
+            beyond_end: o.beyond_end,
         });
         Self {
             mode: config.guard.mode,
+            beyond_end: config.guard.beyond_end,
             code: config.guard.refusal_code,
-            tenants: tenants.collect(),
+            tenants: config.tenants.iter().map(own).collect(),
             overrides: overrides.collect(),
         }
     }
@@ -46,13 +50,15 @@ impl GuardPolicy {
     /// What holds for one group: its name, which may be long, is matched once and not for every stream.
     pub fn of_group(&self, tenant: &str, group: &str) -> GroupGuard<'_> {
         let applies = |o: &&Override| o.tenant.matches(tenant) && o.group.matches(group);
-        let base = self.tenants.get(tenant).and_then(|t| t.0).unwrap_or(self.mode);
-        GroupGuard { base, overrides: self.overrides.iter().filter(applies).collect() }
+        let own = self.tenants.get(tenant);
+        let base = own.and_then(|t| t.guard_mode).unwrap_or(self.mode);
+        let beyond_end = own.and_then(|t| t.beyond_end).unwrap_or(self.beyond_end);
+        GroupGuard { base, beyond_end, overrides: self.overrides.iter().filter(applies).collect() }
     }
 
     /// The code of a refused commit.
     pub fn code(&self, tenant: &str) -> RefusalCode {
-        self.tenants.get(tenant).and_then(|t| t.1).unwrap_or(self.code)
+        self.tenants.get(tenant).and_then(|t| t.refusal_code).unwrap_or(self.code)
     }
 }
 
@@ -60,13 +66,25 @@ impl GuardPolicy {
 #[derive(Debug)]
 pub struct GroupGuard<'a> {
     base: Mode,
+    beyond_end: BeyondEnd,
     overrides: Vec<&'a Override>,
 }
 
 impl GroupGuard<'_> {
     /// The mode for one stream.
     pub fn mode(&self, stream: &str) -> Mode {
-        self.overrides.iter().find(|o| o.stream.matches(stream)).map_or(self.base, |o| o.mode)
+        self.first(stream, |o| o.mode).unwrap_or(self.base)
+    }
+
+    /// What holds for one stream's end.
+    pub fn beyond_end(&self, stream: &str) -> BeyondEnd {
+        self.first(stream, |o| o.beyond_end).unwrap_or(self.beyond_end)
+    }
+
+    /// What the first override says that matches, and says something.
+    fn first<T>(&self, stream: &str, said: impl Fn(&Override) -> Option<T>) -> Option<T> {
+        let applies = |o: &&&Override| o.stream.matches(stream);
+        self.overrides.iter().filter(applies).find_map(|o| said(o))
     }
 }
 
@@ -91,10 +109,14 @@ mod tests {
             tenant = "b"
             group = "connect-1"
             mode = "reject"
+            [[guard.overrides]]
+            stream = "audit"
+            beyond_end = "refuse"
             [[tenants]]
             name = "b"
             guard_mode = "reject"
             refusal_code = 28
+            beyond_end = "refuse"
             "#,
         );
         let policy = GuardPolicy::new(&config.unwrap());
@@ -102,6 +124,10 @@ mod tests {
         assert_eq!(policy.of_group("b", "connect-1").mode("orders"), Mode::Clamp);
         assert_eq!(policy.of_group("b", "connect-10").mode("orders"), Mode::Reject);
         assert_eq!(policy.of_group("a", "connect-10").mode("orders"), Mode::Observe);
+        let beyond_end = |tenant, stream| policy.of_group(tenant, "connect-1").beyond_end(stream);
+        assert_eq!(beyond_end("a", "audit"), BeyondEnd::Refuse, "the first that says something of it");
+        assert_eq!(beyond_end("a", "orders"), BeyondEnd::Accept);
+        assert_eq!(beyond_end("b", "orders"), BeyondEnd::Refuse);
         assert_eq!(policy.code("a"), RefusalCode::PolicyViolation);
         assert_eq!(policy.code("b"), RefusalCode::InvalidCommitOffsetSize);
     }

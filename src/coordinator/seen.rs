@@ -26,6 +26,9 @@ impl Coordinator {
                 gauges.groups.get_or_create(&labels).set(gauge_value(tenant.groups));
                 gauges.streams.get_or_create(&labels).set(gauge_value(tenant.streams));
                 gauges.partitions.get_or_create(&labels).set(gauge_value(tenant.partitions));
+                // There from the start, at 0; set by the look for gaps.
+                drop(gauges.groups_with_a_gap.get_or_create(&labels));
+                drop(gauges.gap_records.get_or_create(&labels));
                 gauges.positions.get_or_create(&labels).set(gauge_value(tenant.positions));
             }
         }

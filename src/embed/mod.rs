@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bounds;
 pub mod committer;
 mod seeing;
 
@@ -28,7 +29,7 @@ use thiserror::Error;
 use crate::clock::{Clock, SystemClock};
 use crate::model::bounds::Records;
 use crate::model::names::{GroupName, NameError, Partition, StreamName, TenantId, TenantName};
-use crate::model::offset::{Committed, Mode, NO_EPOCH, Proposal};
+use crate::model::offset::{BeyondEnd, Committed, Mode, NO_EPOCH, Proposal};
 use crate::model::op::{
     Actor, CommitItem, Event, GroupOffset, HistoryQuery, Op, Outcome, StreamInfo, Verdict,
 };
@@ -36,6 +37,7 @@ use crate::model::refusal::Refusal;
 use crate::store::redb::{Options, RedbStore};
 use crate::store::{Store, StoreError, Wanted};
 
+pub use bounds::StreamBounds;
 pub use committer::{BatchStats, Committer, Observer};
 
 /// Operations that may wait for the commit thread before callers do. Twice what the server lets be under way, so that
@@ -160,19 +162,28 @@ pub struct Commit<'a> {
     pub metadata: &'a str,
     /// What to do if it would go back.
     pub mode: Mode,
+    /// Whether it may be beyond the end of the records, where that is known.
+    pub beyond_end: BeyondEnd,
 }
 
 impl<'a> Commit<'a> {
-    /// A commit without epoch and metadata, refused if it would go back.
+    /// A commit without epoch and metadata, refused if it would go back, and not if it is beyond the end.
     pub fn new(stream: &'a str, partition: Partition, offset: i64) -> Self {
-        Self { stream, partition, offset, leader_epoch: NO_EPOCH, metadata: "", mode: Mode::Reject }
+        let (mode, beyond_end) = (Mode::Reject, BeyondEnd::Accept);
+        Self { stream, partition, offset, leader_epoch: NO_EPOCH, metadata: "", mode, beyond_end }
     }
 
     fn item(self) -> Result<CommitItem, NameError> {
         let proposal =
             Proposal { offset: self.offset, leader_epoch: self.leader_epoch, metadata: self.metadata.into() };
         let stream = StreamName::new(self.stream)?;
-        Ok(CommitItem { stream, partition: self.partition, proposal, mode: self.mode })
+        Ok(CommitItem {
+            stream,
+            partition: self.partition,
+            proposal,
+            mode: self.mode,
+            beyond_end: self.beyond_end,
+        })
     }
 }
 

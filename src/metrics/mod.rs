@@ -106,6 +106,10 @@ pub struct Gauges {
     pub partitions: Family<TenantLabels, Gauge>,
     /// Committed positions of each tenant.
     pub positions: Family<TenantLabels, Gauge>,
+    /// Groups of each tenant that have lost records they have not left behind yet.
+    pub groups_with_a_gap: Family<TenantLabels, Gauge>,
+    /// These records.
+    pub gap_records: Family<TenantLabels, Gauge>,
     /// When the server was started, in seconds since the Unix epoch.
     pub start_seconds: Gauge<f64, std::sync::atomic::AtomicU64>,
 }
@@ -226,6 +230,11 @@ impl Gauges {
         registry.register("streams", "Streams, by tenant", self.streams.clone());
         registry.register("partitions", "Partitions of all streams, by tenant", self.partitions.clone());
         registry.register("positions", "Committed positions, by tenant", self.positions.clone());
+        let help =
+            "Groups that have lost records since they last committed or took notice, as of the last look";
+        registry.register("groups_with_a_gap", help, self.groups_with_a_gap.clone());
+        let help = "Records that they have lost";
+        registry.register("gap_records", help, self.gap_records.clone());
     }
 }
 

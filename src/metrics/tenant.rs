@@ -26,6 +26,12 @@ pub enum CommitResult {
     Clamped,
     /// Back, refused.
     Regression,
+    /// Beyond the end, stored because the guard only observes: it would have been refused.
+    BeyondObserved,
+    /// Beyond the end, answered with success, not stored.
+    BeyondClamped,
+    /// Beyond the end, refused.
+    BeyondEnd,
     /// A limit of the tenant.
     Limit,
     /// A partition or a stream that cannot be.
@@ -41,7 +47,7 @@ pub enum CommitResult {
 }
 
 impl CommitResult {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::Stored,
         Self::Unchanged,
         Self::Nothing,
@@ -50,6 +56,9 @@ impl CommitResult {
         Self::Unguarded,
         Self::Clamped,
         Self::Regression,
+        Self::BeyondObserved,
+        Self::BeyondClamped,
+        Self::BeyondEnd,
         Self::Limit,
         Self::UnknownPartition,
         Self::MetadataTooLarge,
@@ -64,10 +73,11 @@ impl CommitResult {
             Self::Unchanged => "unchanged",
             Self::Nothing => "nothing",
             Self::Excused => "excused",
-            Self::Observed => "observed",
+            Self::Observed | Self::BeyondObserved => "observed",
             Self::Unguarded => "unguarded",
-            Self::Clamped => "clamped",
+            Self::Clamped | Self::BeyondClamped => "clamped",
             Self::Regression => "regression",
+            Self::BeyondEnd => "beyond_end",
             Self::Limit => "limit",
             Self::UnknownPartition => "unknown_partition",
             Self::MetadataTooLarge => "metadata_too_large",
@@ -84,6 +94,9 @@ impl CommitResult {
             Self::Regression => Some(("regression", "reject")),
             Self::Clamped => Some(("regression", "clamp")),
             Self::Observed => Some(("regression", "observe")),
+            Self::BeyondEnd => Some(("beyond_end", "reject")),
+            Self::BeyondClamped => Some(("beyond_end", "clamp")),
+            Self::BeyondObserved => Some(("beyond_end", "observe")),
             Self::Limit | Self::UnknownPartition | Self::MetadataTooLarge | Self::NotAMember => {
                 Some((self.as_str(), "always"))
             }
@@ -110,6 +123,7 @@ pub(super) struct Tenants {
     commits: Family<CommitLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     epoch_disorder: Family<TenantLabels, Counter>,
+    lost: Family<TenantLabels, Counter>,
 }
 
 impl Tenants {
@@ -117,13 +131,16 @@ impl Tenants {
         let commits = Family::default();
         registry.register("commits", "Partitions committed, by what became of them", commits.clone());
         let refusals = Family::default();
-        let help = "Partitions refused, by kind; a regression by the guard's mode too: reject, clamp (told that all \
-                    is well), observe (stored: it would have been refused)";
+        let help = "Partitions refused, by kind; regressions and commits beyond the end by the guard's mode too: \
+                    reject, clamp (told that all is well), observe (stored: it would have been refused)";
         registry.register("refusals", help, refusals.clone());
         let epoch_disorder = Family::default();
         let help = "Accepted commits with a leader epoch older than one accepted before";
         registry.register("epoch_disorder", help, epoch_disorder.clone());
-        Self { commits, refusals, epoch_disorder }
+        let lost = Family::default();
+        let help = "Records evicted before a group had committed them, counted when it committed beyond them";
+        registry.register("lost_records", help, lost.clone());
+        Self { commits, refusals, epoch_disorder, lost }
     }
 
     pub(super) fn meter(&self, tenant: &str) -> TenantMeter {
@@ -135,7 +152,8 @@ impl Tenants {
             (self.commits.get_or_create(&labels).clone(), result.refusal().map(refused))
         };
         let epoch_disorder = self.epoch_disorder.get_or_create(&TenantLabels { tenant: own() }).clone();
-        TenantMeter { results: CommitResult::ALL.map(counted), epoch_disorder }
+        let lost = self.lost.get_or_create(&TenantLabels { tenant: own() }).clone();
+        TenantMeter { results: CommitResult::ALL.map(counted), epoch_disorder, lost }
     }
 }
 
@@ -145,6 +163,7 @@ pub struct TenantMeter {
     /// By result: how many, and as refusals if it is one.
     results: [(Counter, Option<Counter>); CommitResult::ALL.len()],
     epoch_disorder: Counter,
+    lost: Counter,
 }
 
 impl TenantMeter {
@@ -157,6 +176,11 @@ impl TenantMeter {
                 refusals.inc_by(by as u64);
             }
         }
+    }
+
+    /// Counts records that a group has lost.
+    pub fn lost(&self, records: u64) {
+        self.lost.inc_by(records);
     }
 
     /// Counts an accepted commit whose leader epoch is older than one accepted before.

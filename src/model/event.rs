@@ -53,6 +53,28 @@ pub enum EventKind {
         /// Refusals of the same key left out of the journal since the one before.
         also: u64,
     },
+    /// A commit beyond the end of the records changed nothing.
+    BeyondEnd {
+        /// The offset that the next record gets.
+        end: i64,
+        /// The offset asked for.
+        proposed: i64,
+        /// The client was told "success" (clamp) rather than an error.
+        clamped: bool,
+        /// Refusals of the same key left out of the journal since the one before.
+        also: u64,
+    },
+    /// Records were evicted before the group had committed them: noticed when it committed beyond them, or asked.
+    Lost {
+        /// Where the group was.
+        position: i64,
+        /// Where the records began.
+        start: i64,
+        /// How many were lost that had not been counted yet.
+        records: u64,
+        /// How many in all, with these.
+        total: u64,
+    },
     /// The group was deleted.
     GroupDeleted {
         /// Positions that went with it.
@@ -105,17 +127,18 @@ pub enum CommitKind {
     Forward,
     /// It went back, excused by a newer leader epoch.
     Excused,
-    /// It went back under a guard that only observes.
+    /// It went back, or beyond the end, under a guard that only observes.
     Observed,
     /// It went back where the guard is off.
     Unguarded,
 }
 
 impl EventKind {
-    /// A commit that went back, whether it was refused, answered as if it had been stored, or stored under a guard that
-    /// only observes.
+    /// A commit that went back or beyond the end, whether it was refused, answered as if it had been stored, or stored under
+    /// a guard that only observes.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, EventKind::Refused { .. } | EventKind::Committed { kind: CommitKind::Observed, .. })
+        use EventKind::{BeyondEnd, Committed, Refused};
+        matches!(self, Refused { .. } | BeyondEnd { .. } | Committed { kind: CommitKind::Observed, .. })
     }
 
     /// A commit that went on from one before it: what happens all the time.

@@ -43,6 +43,17 @@ impl Mode {
     }
 }
 
+/// What to do with a commit beyond the end of the records, where that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BeyondEnd {
+    /// Store it: what is said of the end may be late, and a forward commit refused is a record processed twice.
+    #[default]
+    Accept,
+    /// It is a fault, as a commit that goes back is one; the [`Mode`] says what becomes of it.
+    Refuse,
+}
+
 /// What a group has committed on one partition: what OffsetFetch answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Committed {
@@ -89,6 +100,24 @@ pub struct Regression {
     pub proposed_epoch: i32,
 }
 
+/// A commit beyond the end of the records, with the numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Beyond {
+    /// The offset that the next record gets.
+    pub end: i64,
+    /// The offset that was asked for.
+    pub proposed: i64,
+}
+
+/// What is wrong with a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// It would go back.
+    Back(Regression),
+    /// It is beyond the end.
+    Beyond(Beyond),
+}
+
 /// What the rule says of one commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Judgement {
@@ -96,18 +125,18 @@ pub enum Judgement {
     Store,
     /// Lower, but a newer leader epoch explains it: store it.
     StoreExcused(Regression),
-    /// Lower, and the mode says store it all the same, and say so.
-    StoreObserved(Regression),
+    /// At fault, and the mode says store it all the same, and say so.
+    StoreObserved(Fault),
     /// Lower, and nobody guards.
     StoreUnguarded(Regression),
     /// The very same commit again, its stored time recent enough: answer success, store nothing.
     Unchanged,
     /// A negative offset where nothing is stored: "nothing", and so it stays.
     Nothing,
-    /// Lower: answer success, change nothing.
-    Clamp(Regression),
-    /// Lower: refuse.
-    Refuse(Regression),
+    /// At fault: answer success, change nothing.
+    Clamp(Fault),
+    /// At fault: refuse.
+    Refuse(Fault),
 }
 
 /// Judges one commit against what is stored (and what is ahead of it in the same batch).
@@ -146,10 +175,36 @@ pub fn judge(
         return Judgement::StoreExcused(regression);
     }
     match mode {
-        Mode::Reject => Judgement::Refuse(regression),
-        Mode::Clamp => Judgement::Clamp(regression),
-        Mode::Observe => Judgement::StoreObserved(regression),
         Mode::Off => Judgement::StoreUnguarded(regression),
+        guarded => at_fault(guarded, Fault::Back(regression)),
+    }
+}
+
+/// Judges one commit as [`judge`] does, and against the end of the records, where `end` says that it is known and counts
+/// ([`BeyondEnd::Refuse`]). Only what would move a position forward, or be its first, can be beyond: what stands there stays,
+/// and so does a way back.
+pub fn judge_within(
+    current: Option<&Position>,
+    proposed: &Proposal,
+    mode: Mode,
+    end: Option<i64>,
+    now_ms: i64,
+    refresh_ms: i64,
+) -> Judgement {
+    let moves_on = current.is_none_or(|p| proposed.offset > p.committed.offset);
+    match end {
+        Some(end) if moves_on && proposed.offset > end && mode != Mode::Off => {
+            at_fault(mode, Fault::Beyond(Beyond { end, proposed: proposed.offset }))
+        }
+        _ => judge(current, proposed, mode, now_ms, refresh_ms),
+    }
+}
+
+fn at_fault(mode: Mode, fault: Fault) -> Judgement {
+    match mode {
+        Mode::Reject => Judgement::Refuse(fault),
+        Mode::Clamp => Judgement::Clamp(fault),
+        Mode::Observe | Mode::Off => Judgement::StoreObserved(fault),
     }
 }
 

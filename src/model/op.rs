@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{Bounds, Records};
+use super::bounds::{Bounds, Gap, Records};
 pub use super::event::{CommitKind, Event, EventKind, HistoryQuery, Kinds};
 use super::group::Snapshot;
 use super::names::{GroupName, Partition, StreamName, TenantId, TenantName};
-use super::offset::{Committed, Mode, Proposal, Regression};
+use super::offset::{BeyondEnd, Committed, Fault, Mode, Proposal, Regression};
 use super::refusal::Refusal;
 
 /// Who asks. Goes into the journal with everything that changes a position.
@@ -48,6 +48,8 @@ pub struct CommitItem {
     pub proposal: Proposal,
     /// What to do if it would go back.
     pub mode: Mode,
+    /// Whether to look at where the records end, too.
+    pub beyond_end: BeyondEnd,
 }
 
 /// One thing to do. Each is atomic; a batch of them is applied in order.
@@ -198,6 +200,16 @@ pub enum Op {
         /// Who says so.
         actor: Arc<Actor>,
     },
+    /// Take notice of what a group has lost since it last did, or committed: what [`Outcome::GapsTaken`] answers is lost for
+    /// good then, and no longer new. Streams and positions stay as they are.
+    TakeGaps {
+        /// Whose group.
+        tenant: TenantId,
+        /// Which; of one that is not there nothing is lost.
+        group: GroupName,
+        /// Who asks.
+        actor: Arc<Actor>,
+    },
     /// Set producer ids aside that nobody else is ever given, in any tenant. Answered by [`Outcome::ProducerIds`].
     ReserveProducerIds {
         /// How many, in a row.
@@ -206,12 +218,18 @@ pub enum Op {
 }
 
 impl Op {
-    /// Whether it takes something away, and does not only add.
-    pub fn takes_away(&self) -> bool {
-        use Op::{DeleteGroup, DeleteOffsets, DeleteStream, Expire, Reap};
+    /// Whether it is decided alone, against all that was ahead of it: whatever takes something away, and does not only
+    /// add, and what looks at all of a group.
+    pub fn stands_alone(&self) -> bool {
+        use Op::{DeleteGroup, DeleteOffsets, DeleteStream, Expire, Reap, TakeGaps};
         matches!(
             self,
-            DeleteGroup { .. } | DeleteOffsets { .. } | DeleteStream { .. } | Expire { .. } | Reap { .. }
+            DeleteGroup { .. }
+                | DeleteOffsets { .. }
+                | DeleteStream { .. }
+                | Expire { .. }
+                | Reap { .. }
+                | TakeGaps { .. }
         )
     }
 }
@@ -227,12 +245,12 @@ pub enum Accepted {
     Nothing,
     /// Stored although lower: its leader epoch is newer than any before (KIP-320).
     Excused(Regression),
-    /// Stored although lower, because the guard only observes; it would have been refused.
-    Observed(Regression),
+    /// Stored although lower or beyond the end, because the guard only observes; it would have been refused.
+    Observed(Fault),
     /// Stored although lower, because the guard is off.
     Unguarded(Regression),
-    /// Answered with success although lower; the position stands.
-    Clamped(Regression),
+    /// Answered with success although lower or beyond the end; the position stands.
+    Clamped(Fault),
 }
 
 /// The verdict on one partition of a commit.
@@ -242,6 +260,8 @@ pub struct Verdict {
     pub result: Result<Accepted, Refusal>,
     /// Its leader epoch is older than one accepted before (a sign of a stale client; never a reason to refuse).
     pub epoch_disorder: bool,
+    /// How many records it leaves behind that were evicted before the group had committed them.
+    pub lost: u64,
 }
 
 impl Verdict {
@@ -253,13 +273,13 @@ impl Verdict {
 
 impl From<Accepted> for Verdict {
     fn from(accepted: Accepted) -> Self {
-        Self { result: Ok(accepted), epoch_disorder: false }
+        Self { result: Ok(accepted), epoch_disorder: false, lost: 0 }
     }
 }
 
 impl From<Refusal> for Verdict {
     fn from(refusal: Refusal) -> Self {
-        Self { result: Err(refusal), epoch_disorder: false }
+        Self { result: Err(refusal), epoch_disorder: false, lost: 0 }
     }
 }
 
@@ -289,6 +309,8 @@ pub enum Outcome {
     Baseline(Result<Option<u64>, Refusal>),
     /// The bounds are these now, or why none of them is.
     BoundsSet(Result<(), Refusal>),
+    /// What was lost since, by stream and partition, as it was before it was taken notice of.
+    GapsTaken(Vec<Gap>),
     /// Producer ids set aside.
     ProducerIds {
         /// The first of them; -1 when there are not so many left (Kafka's `RecordBatch.NO_PRODUCER_ID`).
@@ -325,6 +347,15 @@ pub struct GroupOffset {
 pub struct StalePage {
     /// What was found.
     pub places: Vec<(GroupName, StreamName, Partition)>,
+    /// Where to go on: the last group looked at. `None` at the end.
+    pub next: Option<GroupName>,
+}
+
+/// What groups have lost: see [`Store::gap_page`](crate::store::Store::gap_page).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GapPage {
+    /// What was found.
+    pub gaps: Vec<(GroupName, Gap)>,
     /// Where to go on: the last group looked at. `None` at the end.
     pub next: Option<GroupName>,
 }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::bounds::Bounds;
-use super::offset::Regression;
+use super::offset::{Beyond, Fault, Regression};
 
 /// Why one partition of a commit, or one request, was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -13,6 +13,9 @@ pub enum Refusal {
     #[error("offset {} is lower than the stored {} (leader epoch {}, highest accepted {})",
         .0.proposed, .0.stored, .0.proposed_epoch, .0.high_epoch)]
     Regression(Regression),
+    /// The commit is beyond the end of the records.
+    #[error("offset {} is beyond the end, which is {}", .0.proposed, .0.end)]
+    BeyondEnd(Beyond),
     /// The partition is negative or beyond the cap.
     #[error("partition {partition} is outside 0..{limit}")]
     PartitionOutOfRange {
@@ -147,4 +150,13 @@ pub enum Refusal {
     /// Too much is under way; the client comes again.
     #[error("too much is under way")]
     Busy,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Back(back) => Refusal::Regression(back),
+            Fault::Beyond(beyond) => Refusal::BeyondEnd(beyond),
+        }
+    }
 }

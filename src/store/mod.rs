@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::model::bounds::{Bounds, Records};
+use crate::model::bounds::{Bounds, Gap, Records};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{Committed, UNCHANGED_REFRESH_MS};
-use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
+use crate::model::op::{Event, GapPage, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 use crate::model::refusal::Refusal;
 
 /// What a tenant may grow to, and a stream: a peer decides how many names it sends, these say where it ends.
@@ -229,6 +229,17 @@ pub trait Store: Send + Sync + 'static {
         stream: &str,
         partitions: &[Partition],
     ) -> Result<Vec<Option<Bounds>>, StoreError>;
+
+    /// What a group has lost: the partitions where it has a position and lost something, sorted by stream name and
+    /// partition.
+    fn gaps(&self, tenant: TenantId, group: &str) -> Result<Vec<Gap>, StoreError>;
+
+    /// The same of all groups of a tenant, of groups sorted after `after`: a page of them, of whole groups.
+    fn gap_page(&self, tenant: TenantId, after: Option<&GroupName>) -> Result<GapPage, StoreError>;
+
+    /// A number that changes whenever somebody has said that records of some partition begin elsewhere: until then no
+    /// position has got a gap. It begins anew with every opening.
+    fn starts_moved(&self) -> Result<u64, StoreError>;
 
     /// The eviction baseline a group has noted on a partition.
     fn baseline(

@@ -115,7 +115,7 @@ pub const NO_SPACE: Code = COORDINATOR_LOAD_IN_PROGRESS;
 /// The code of a refused partition of an OffsetCommit of this version.
 pub fn of_commit(refusal: &Refusal, version: i16, regression: RefusalCode) -> Code {
     match refusal {
-        Refusal::Regression(_) => match regression {
+        Refusal::Regression(_) | Refusal::BeyondEnd(_) => match regression {
             RefusalCode::PolicyViolation => POLICY_VIOLATION,
             RefusalCode::InvalidCommitOffsetSize => INVALID_COMMIT_OFFSET_SIZE,
         },
@@ -156,6 +156,7 @@ pub fn of_group(refusal: &Refusal) -> Code {
         Refusal::LimitReached { .. } => POLICY_VIOLATION,
         // What a group never says.
         Refusal::Regression(_)
+        | Refusal::BeyondEnd(_)
         | Refusal::PartitionOutOfRange { .. }
         | Refusal::InvalidStream
         | Refusal::UnknownTenant

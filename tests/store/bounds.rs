@@ -4,14 +4,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use offsetd::model::names::{TenantId, TenantName};
-use offsetd::model::offset::{Mode, Proposal};
+use offsetd::model::offset::{BeyondEnd, Mode, Proposal};
 use offsetd::model::op::{Actor, CommitItem, EventKind, HistoryQuery, Op};
 use offsetd::store::Store as _;
 use offsetd::store::redb::{Options, RedbStore};
 
 fn item(partition: i32, offset: i64, metadata: &str) -> CommitItem {
     let proposal = Proposal { offset, leader_epoch: -1, metadata: metadata.into() };
-    CommitItem { stream: "s".try_into().unwrap(), partition, proposal, mode: Mode::Reject }
+    CommitItem {
+        stream: "s".try_into().unwrap(),
+        partition,
+        proposal,
+        mode: Mode::Reject,
+        beyond_end: BeyondEnd::Accept,
+    }
 }
 
 fn commit(tenant: u64, who: &str, items: Vec<CommitItem>) -> Op {

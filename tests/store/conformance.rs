@@ -91,7 +91,7 @@ macro_rules! forward {
 }
 
 use offsetd::model::names::{GroupName, StreamName, TenantId, TenantName};
-use offsetd::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
+use offsetd::model::op::{Event, GapPage, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 
 type Slowest = Option<(GroupName, offsetd::Committed)>;
 
@@ -111,6 +111,9 @@ forward! {
     stream(tenant: TenantId, stream: &str) -> Option<StreamInfo>;
     stream_by_id(tenant: TenantId, topic_id: [u8; 16]) -> Option<StreamInfo>;
     bounds(tenant: TenantId, stream: &str, partitions: &[i32]) -> Vec<Option<offsetd::model::bounds::Bounds>>;
+    gaps(tenant: TenantId, group: &str) -> Vec<offsetd::model::bounds::Gap>;
+    gap_page(tenant: TenantId, after: Option<&GroupName>) -> GapPage;
+    starts_moved() -> u64;
     baseline(tenant: TenantId, group: &str, stream: &StreamName, partition: i32) -> Option<u64>;
     history(query: &HistoryQuery) -> Vec<Event>;
     tenants() -> Vec<(TenantId, TenantName)>;

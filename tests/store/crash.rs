@@ -3,10 +3,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use offsetd::model::bounds::{Bounds, Records};
+use offsetd::model::bounds::{Bounds, Gap, Records};
 use offsetd::model::group::{Phase, Snapshot};
 use offsetd::model::names::{GroupName, StreamName, TenantId, TenantName};
-use offsetd::model::offset::{Mode, Proposal};
+use offsetd::model::offset::{BeyondEnd, Mode, Proposal};
 use offsetd::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome, StreamInfo};
 use offsetd::store::memory::MemoryStore;
 use offsetd::store::redb::Options;
@@ -34,7 +34,8 @@ fn op(rng: &mut StdRng) -> Op {
     let actor = std::sync::Arc::new(Actor::named("a"));
     let group = GroupName::new(["g", "h"][rng.random_range(0..2)]).unwrap();
     let stream = |rng: &mut StdRng| StreamName::new(["s", "t"][rng.random_range(0..2)]).unwrap();
-    match rng.random_range(0..20) {
+    match rng.random_range(0..24) {
+        10 | 11 => Op::TakeGaps { tenant, group, actor },
         6 => Op::ReserveProducerIds { count: rng.random_range(0..9) },
         7..=9 => {
             let bounds = (0..rng.random_range(1..3)).map(|_| {
@@ -80,6 +81,7 @@ fn op(rng: &mut StdRng) -> Op {
                     metadata: "m".repeat(rng.random_range(0..200)).into(),
                 },
                 mode: [Mode::Reject, Mode::Observe][usize::from(rng.random_ratio(1, 10))],
+                beyond_end: [BeyondEnd::Accept, BeyondEnd::Refuse][usize::from(rng.random_ratio(1, 10))],
             };
             let items = (0..rng.random_range(1..6)).map(|_| item(rng)).collect();
             Op::Commit { tenant, group, actor, items }
@@ -110,6 +112,7 @@ struct Dump {
     streams: Vec<(StreamName, i32, Records, Vec<Option<Bounds>>)>,
     generations: Vec<(GroupName, i32)>,
     groups: Vec<(GroupName, Vec<GroupOffset>, Vec<Option<u64>>)>,
+    gaps: Vec<(GroupName, Gap)>,
     /// What the next producer id would be.
     producer_ids: Outcome,
 }
@@ -134,6 +137,7 @@ fn dump(store: &dyn Store) -> Dump {
     Dump {
         streams: store.streams(tenant).expect("it reads").into_iter().map(stream).collect(),
         generations: store.memberships().expect("it reads").into_iter().map(generation).collect(),
+        gaps: store.gap_page(tenant, None).expect("it reads").gaps,
         groups: store.groups(tenant).expect("it reads").into_iter().map(group).collect(),
         // None of them is one to write.
         producer_ids: store.apply(&[Op::ReserveProducerIds { count: 0 }], 0).expect("it reads").remove(0),

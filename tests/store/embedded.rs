@@ -172,6 +172,7 @@ fn a_batch_of_many_commits_is_one_sync() {
             partition: 0,
             proposal: offsetd::model::offset::Proposal { offset: 1, leader_epoch: -1, metadata: "".into() },
             mode: offsetd::model::offset::Mode::Reject,
+            beyond_end: offsetd::model::offset::BeyondEnd::Accept,
         }],
     };
     let before = disk.steps();

@@ -1,7 +1,8 @@
 //! The rule against a model so naive that it is plainly right, and against its promises.
 
 use offsetd::model::offset::{
-    Judgement, Mode, NO_EPOCH, Position, Proposal, UNCHANGED_REFRESH_MS, accept, judge,
+    Beyond, Fault, Judgement, Mode, NO_EPOCH, Position, Proposal, UNCHANGED_REFRESH_MS, accept, judge,
+    judge_within,
 };
 use proptest::prelude::*;
 
@@ -96,6 +97,31 @@ proptest! {
                 matches!(judgement, Judgement::Store | Judgement::Unchanged | Judgement::Nothing),
                 "{:?} after {:?}", commit, stored
             );
+        }
+    }
+
+    /// In words: a commit is beyond if it would move a position on, or be its first, to behind the end, and somebody guards;
+    /// else the end changes nothing.
+    #[test]
+    fn only_what_moves_on_behind_the_end_is_beyond_it(
+        before in prop::option::of(proposal()),
+        (commit, mode) in (proposal(), mode()),
+        end in prop::option::of(prop_oneof![0i64..20, 0..=i64::MAX]),
+    ) {
+        let stored = before.map(|before| accept(None, &before, 0));
+        let found = judge_within(stored.as_ref(), &commit, mode, end, 1, UNCHANGED_REFRESH_MS);
+        let stands = stored.as_ref().map_or(i64::MIN, |s| s.committed.offset);
+        match end.filter(|end| commit.offset > *end && commit.offset > stands && mode != Mode::Off) {
+            Some(end) => {
+                let fault = Fault::Beyond(Beyond { end, proposed: commit.offset });
+                let expected = match mode {
+                    Mode::Reject => Judgement::Refuse(fault),
+                    Mode::Clamp => Judgement::Clamp(fault),
+                    _ => Judgement::StoreObserved(fault),
+                };
+                prop_assert_eq!(found, expected);
+            }
+            None => prop_assert_eq!(found, judge(stored.as_ref(), &commit, mode, 1, UNCHANGED_REFRESH_MS)),
         }
     }
 

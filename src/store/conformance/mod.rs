@@ -7,6 +7,7 @@
 mod bounds;
 mod catalogue;
 mod counts;
+mod gaps;
 mod membership;
 mod seeing;
 mod walk;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use super::{Limits, Store, StoreError, Wanted};
 use crate::model::bounds::Records;
 use crate::model::names::{GroupName, StreamName, TenantId, TenantName};
-use crate::model::offset::{Committed, Mode, Proposal};
+use crate::model::offset::{BeyondEnd, Committed, Mode, Proposal};
 use crate::model::op::{Accepted, Actor, CommitItem, HistoryQuery, Op, Outcome, Verdict};
 use crate::model::refusal::Refusal;
 
@@ -50,10 +51,11 @@ pub fn run<H: Home>(mut home: impl FnMut() -> H) {
     catalogue::run(&mut home);
     membership::run(&mut home);
     bounds::run(&mut home);
+    gaps::run(&mut home);
     counts::what_is_there_is_counted(home());
-    for seed in 0..8 {
-        walk::beside_the_oracle(home(), seed);
-    }
+    let walks = (0..8).map(|seed| walk::beside_the_oracle(home(), seed));
+    let (lost, beyond) = walks.fold((0, 0), |sum, met| (sum.0 + met.0, sum.1 + met.1));
+    assert!(lost > 20 && beyond > 5, "{lost} lost records and {beyond} commits beyond the end say little");
 }
 
 fn group(name: &str) -> GroupName {
@@ -70,7 +72,13 @@ fn actor(name: &str) -> Arc<Actor> {
 
 fn item(name: &str, partition: i32, offset: i64) -> CommitItem {
     let proposal = Proposal { offset, leader_epoch: -1, metadata: Arc::default() };
-    CommitItem { stream: stream(name), partition, proposal, mode: Mode::Reject }
+    CommitItem {
+        stream: stream(name),
+        partition,
+        proposal,
+        mode: Mode::Reject,
+        beyond_end: BeyondEnd::Accept,
+    }
 }
 
 fn commit(tenant: TenantId, name: &str, items: Vec<CommitItem>) -> Op {

@@ -4,8 +4,9 @@ use super::membership::snapshot;
 use super::{Home, actor, group, stream, tenant_named};
 use crate::model::bounds::{Bounds, Records};
 use crate::model::names::TenantId;
-use crate::model::offset::{Mode, Proposal};
-use crate::model::op::{CommitItem, Op, Outcome, StreamInfo};
+use crate::model::offset::{BeyondEnd, Mode, Proposal};
+use crate::model::op::{CommitItem, Op, Outcome, StreamInfo, Verdict};
+use crate::model::refusal::Refusal;
 use crate::store::memory::MemoryStore;
 use crate::store::{Limits, Store};
 
@@ -22,7 +23,9 @@ impl Dice {
     }
 }
 
-pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) {
+/// Answers how many records were lost and how many commits were refused for the end, so that somebody can see that both are met.
+pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) -> (u64, usize) {
+    let mut met = (0, 0);
     // Tight, and tighter with every other seed, so that limits are met half-way through operations.
     let limits = Limits {
         max_groups: 2 + seed % 4,
@@ -43,6 +46,10 @@ pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) {
         let now_ms = 1_000 * step;
         let expected = oracle.apply(&with_ids(&batch, &oracle), now_ms).expect("the oracle applies");
         let outcomes = store.apply(&with_ids(&batch, &store), now_ms).expect("it applies");
+        for verdict in outcomes.iter().flat_map(verdicts_of) {
+            met.0 += verdict.lost;
+            met.1 += usize::from(matches!(verdict.result, Err(Refusal::BeyondEnd(_))));
+        }
         assert_eq!(without_ids(outcomes), without_ids(expected), "seed {seed} step {step}: {batch:?}");
         if dice.roll(40) == 0 {
             drop(store);
@@ -61,6 +68,8 @@ pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) {
                 let size = store.group_size(t, name.as_str()).expect("reads");
                 assert_eq!(Some(size), theirs.as_ref().ok().and_then(|o| Some(o.as_ref()?.len())));
                 assert_eq!(ours.expect("reads"), theirs.expect("reads"), "seed {seed} step {step} {name:?}");
+                let gaps = |s: &dyn Store| s.gaps(t, name.as_str()).expect("reads");
+                assert_eq!(gaps(&store), gaps(&oracle), "seed {seed} step {step} {name:?}");
             }
             assert_eq!(
                 store.memberships().expect("reads"),
@@ -79,6 +88,11 @@ pub(super) fn beside_the_oracle<H: Home>(mut home: H, seed: u64) {
             assert_eq!(sizes(&store), sizes(&oracle), "seed {seed} step {step}");
         }
     }
+    met
+}
+
+fn verdicts_of(outcome: &Outcome) -> &[Verdict] {
+    if let Outcome::Commit(verdicts) = outcome { verdicts } else { &[] }
 }
 
 fn random_op(dice: &mut Dice, tenants: &[TenantId; 2]) -> Op {
@@ -86,7 +100,8 @@ fn random_op(dice: &mut Dice, tenants: &[TenantId; 2]) -> Op {
     let group = group(["", "g", "a:b", "ü"][dice.roll(4) as usize]);
     let who = actor(["x", "y"][dice.roll(2) as usize]);
     let at = |dice: &mut Dice| stream(["s", "t.u", "v-w"][dice.roll(3) as usize]);
-    match dice.roll(43) {
+    match dice.roll(46) {
+        17 | 18 => Op::TakeGaps { tenant: t, group, actor: who },
         12 => Op::ReserveProducerIds { count: dice.roll(3) as u32 },
         13..=16 => {
             let bounds = (0..dice.roll(3)).map(|_| (dice.roll(3) as i32, random_bounds(dice))).collect();
@@ -133,6 +148,7 @@ fn random_op(dice: &mut Dice, tenants: &[TenantId; 2]) -> Op {
                     metadata: ["", "m", "n"][dice.roll(3) as usize].into(),
                 },
                 mode: modes[dice.roll(5) as usize],
+                beyond_end: [BeyondEnd::Accept, BeyondEnd::Refuse][dice.roll(2) as usize],
             });
             Op::Commit { tenant: t, group, actor: who, items: items.collect() }
         }

@@ -6,7 +6,10 @@ use super::{Group, State};
 use crate::model::bounds::Records;
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
-use crate::model::offset::{Judgement, Mode, Position, accept, epoch_disorder, floor_of, judge};
+use crate::model::offset::{
+    Beyond, BeyondEnd, Fault, Judgement, Mode, Position, Regression, accept, epoch_disorder, floor_of,
+    judge_within,
+};
 use crate::model::op::{
     Accepted, Actor, CommitItem, CommitKind, Event, EventKind, Op, Outcome, StreamInfo, Verdict,
 };
@@ -51,6 +54,7 @@ impl State {
                 };
                 let mut take = |place| found.positions.remove(place).or_else(|| found.floors.remove(place));
                 let gone: Vec<_> = places.iter().filter_map(|place| Some((place, take(place)?))).collect();
+                gone.iter().for_each(|(place, _)| _ = found.lost.remove(*place));
                 for (place, position) in &gone {
                     let what = EventKind::OffsetDeleted { from: position.committed.offset };
                     self.tell(*tenant, now_ms, actor, Some(group), Some(place), what);
@@ -117,6 +121,9 @@ impl State {
             Op::SetBounds { tenant, stream, topic_id, bounds, actor } => {
                 Outcome::BoundsSet(self.set_bounds((*tenant, stream), topic_id, bounds, actor, now_ms))
             }
+            Op::TakeGaps { tenant, group, actor } => {
+                Outcome::GapsTaken(self.take_gaps(*tenant, group, actor, now_ms))
+            }
             Op::ReserveProducerIds { count } => self.reserve_producer_ids(*count),
             Op::SwapBaseline { tenant, group, stream, partition, evicted, actor } => Outcome::Baseline(
                 self.baseline(*tenant, group, (stream, *partition), *evicted, actor, limits, now_ms),
@@ -133,7 +140,7 @@ impl State {
         limits: &Limits,
         now_ms: i64,
     ) -> Verdict {
-        let CommitItem { stream, partition, proposal, mode } = item;
+        let CommitItem { stream, partition, proposal, mode, beyond_end } = item;
         if let Err(refusal) = in_range(*partition, limits) {
             return refusal.into();
         }
@@ -151,24 +158,32 @@ impl State {
                 return Accepted::Nothing.into();
             }
         }
+        let end = self.bounds.get(&(tenant, stream.clone(), *partition)).map(|bounds| bounds.end);
+        let end = end.filter(|_| *beyond_end == BeyondEnd::Refuse);
         let (kind, accepted) =
-            match judge(current.as_ref(), proposal, *mode, now_ms, limits.unchanged_refresh_ms) {
+            match judge_within(current.as_ref(), proposal, *mode, end, now_ms, limits.unchanged_refresh_ms) {
                 Judgement::Unchanged => return Accepted::Unchanged.into(),
                 Judgement::Nothing => return Accepted::Nothing.into(),
-                Judgement::Refuse(back) | Judgement::Clamp(back) => {
+                Judgement::Refuse(fault) | Judgement::Clamp(fault) => {
                     let clamped = *mode == Mode::Clamp;
-                    let (stored, proposed) = (back.stored, back.proposed);
-                    let what = EventKind::Refused { stored, proposed, clamped, also: 0 };
+                    let what = match fault {
+                        Fault::Back(Regression { stored, proposed, .. }) => {
+                            EventKind::Refused { stored, proposed, clamped, also: 0 }
+                        }
+                        Fault::Beyond(Beyond { end, proposed }) => {
+                            EventKind::BeyondEnd { end, proposed, clamped, also: 0 }
+                        }
+                    };
                     self.tell(tenant, now_ms, actor, Some(group), Some(&place), what);
                     return if clamped {
-                        Accepted::Clamped(back).into()
+                        Accepted::Clamped(fault).into()
                     } else {
-                        Refusal::Regression(back).into()
+                        Refusal::from(fault).into()
                     };
                 }
                 Judgement::Store => (CommitKind::Forward, Accepted::Stored),
                 Judgement::StoreExcused(back) => (CommitKind::Excused, Accepted::Excused(back)),
-                Judgement::StoreObserved(back) => (CommitKind::Observed, Accepted::Observed(back)),
+                Judgement::StoreObserved(fault) => (CommitKind::Observed, Accepted::Observed(fault)),
                 Judgement::StoreUnguarded(back) => (CommitKind::Unguarded, Accepted::Unguarded(back)),
             };
         if current.is_none()
@@ -184,7 +199,8 @@ impl State {
         held.positions.insert(key, position);
         let what = EventKind::Committed { from, to, leader_epoch, kind };
         self.tell(tenant, now_ms, actor, Some(group), Some(&place), what);
-        Verdict { result: Ok(accepted), epoch_disorder: disorder }
+        let left = |from| self.leave((tenant, group), &place, (from, to), actor, now_ms);
+        Verdict { result: Ok(accepted), epoch_disorder: disorder, lost: from.map_or(0, left) }
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one operation")]
@@ -309,6 +325,7 @@ impl State {
             group.positions.retain(|(stream, _), _| *stream != name);
             positions += (before - group.positions.len()) as u64;
             group.floors.retain(|(stream, _), _| *stream != name);
+            group.lost.retain(|(stream, _), _| *stream != name);
             group.baselines.retain(|(stream, _), _| *stream != name);
         }
         let of_tenant = || self.deleted.iter().filter(|((t, _), _)| *t == tenant);
@@ -385,11 +402,11 @@ impl State {
         group_fits
     }
 
-    fn group(&mut self, tenant: TenantId, name: &GroupName) -> &mut Group {
+    pub(super) fn group(&mut self, tenant: TenantId, name: &GroupName) -> &mut Group {
         self.groups.entry((tenant, name.clone())).or_default()
     }
 
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         tenant: TenantId,
         at_ms: i64,

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Limits, Store, StoreError, StoreStats, TenantStats, Wanted};
-use crate::model::bounds::Bounds;
+use crate::model::bounds::{Bounds, Gap, Lost};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{Committed, Position};
-use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
+use crate::model::op::{Event, GapPage, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 
 /// A store that forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -31,6 +31,7 @@ struct State {
     groups: BTreeMap<(TenantId, GroupName), Group>,
     bounds: BTreeMap<(TenantId, StreamName, Partition), Bounds>,
     next_producer_id: i64,
+    starts_moved: u64,
     made: u64,
     events: Vec<(TenantId, Event)>,
 }
@@ -40,6 +41,7 @@ struct Group {
     positions: BTreeMap<(StreamName, Partition), Position>,
     floors: BTreeMap<(StreamName, Partition), Position>,
     baselines: BTreeMap<(StreamName, Partition), u64>,
+    lost: BTreeMap<(StreamName, Partition), Lost>,
     membership: Option<Arc<Snapshot>>,
 }
 
@@ -216,6 +218,25 @@ impl Store for MemoryStore {
             state.bounds.get(&(tenant, stream, *partition)).copied()
         };
         Ok(partitions.iter().map(at).collect())
+    }
+
+    fn gaps(&self, tenant: TenantId, group: &str) -> Result<Vec<Gap>, StoreError> {
+        let state = self.open()?;
+        Ok(GroupName::new(group).map(|group| state.gaps(tenant, &group)).unwrap_or_default())
+    }
+
+    fn gap_page(&self, tenant: TenantId, after: Option<&GroupName>) -> Result<GapPage, StoreError> {
+        let state = self.open()?;
+        let names = state.groups.keys().filter(|(t, name)| *t == tenant && after.is_none_or(|a| name > a));
+        let of = |name: &GroupName| {
+            let name = name.clone();
+            state.gaps(tenant, &name).into_iter().map(move |gap| (name.clone(), gap))
+        };
+        Ok(GapPage { gaps: names.flat_map(|(_, name)| of(name)).collect(), next: None })
+    }
+
+    fn starts_moved(&self) -> Result<u64, StoreError> {
+        Ok(self.open()?.starts_moved)
     }
 
     fn baseline(

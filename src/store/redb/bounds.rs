@@ -68,7 +68,16 @@ impl Decider<'_> {
     }
 
     pub(super) fn bounds_at(&self, no: StreamNo, partition: Partition) -> Option<Bounds> {
-        self.bounds.get(&(no, partition)).copied().or_else(|| self.table.bounds_at((no, partition)))
+        let ahead = if self.bounds.is_empty() { None } else { self.bounds.get(&(no, partition)).copied() };
+        ahead.or_else(|| self.table.bounds_at((no, partition)))
+    }
+
+    /// The same for a commit, without a look where nobody has ever said anything.
+    pub(super) fn any_bounds_at(&self, no: StreamNo, partition: Partition) -> Option<Bounds> {
+        if self.table.ends.bounds == 0 && self.bounds.is_empty() {
+            return None;
+        }
+        self.bounds_at(no, partition)
     }
 
     pub(super) fn reserve_producer_ids(&mut self, count: u32) -> Outcome {
@@ -109,7 +118,13 @@ impl Table {
         if !(0..stream.partitions).contains(&partition) {
             return Err(format!("bounds of partition {partition}, which stream {no} does not have"));
         }
-        self.ends.bounds += u64::from(stream.bounds.insert(partition, bounds).is_none());
+        let tenant = stream.tenant;
+        let before = stream.bounds.insert(partition, bounds);
+        self.ends.bounds += u64::from(before.is_none());
+        if before.map_or(0, |before| before.start) != bounds.start {
+            self.starts_moved += 1;
+            self.tenant_mut(tenant)?.evicting.insert(no);
+        }
         Ok(())
     }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::engine::{ClosesOnPanic, RedbStore};
 use super::history::Walk;
 use super::table::{Group, Stream};
-use crate::model::bounds::Bounds;
+use crate::model::bounds::{Bounds, Gap};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Committed;
-use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
+use crate::model::op::{Event, GapPage, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 use crate::store::{Store, StoreError, StoreStats, Wanted};
 
 impl Store for RedbStore {
@@ -113,6 +113,18 @@ impl Store for RedbStore {
         partitions: &[Partition],
     ) -> Result<Vec<Option<Bounds>>, StoreError> {
         Ok(self.shared.table()?.bounds_of(tenant, stream, partitions))
+    }
+
+    fn gaps(&self, tenant: TenantId, group: &str) -> Result<Vec<Gap>, StoreError> {
+        Ok(self.shared.table()?.gaps_of(tenant, group))
+    }
+
+    fn gap_page(&self, tenant: TenantId, after: Option<&GroupName>) -> Result<GapPage, StoreError> {
+        Ok(self.shared.table()?.gap_page(tenant, after))
+    }
+
+    fn starts_moved(&self) -> Result<u64, StoreError> {
+        Ok(self.shared.table()?.starts_moved)
     }
 
     fn baseline(

@@ -2,19 +2,22 @@
 //!
 //! Each item is judged against the published table plus what is ahead of it in the same batch (the overlay here).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::record::{GroupNo, Key, Record, StreamNo};
 use super::refusals::Refusals;
-use super::table::{Group, NextNumbers, Table};
-use crate::model::bounds::Bounds;
+use super::table::{NextNumbers, Table};
+use crate::model::bounds::{Bounds, Lost};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
-use crate::model::offset::{self, Judgement, Mode, Position, Regression};
+use crate::model::offset::{self, Beyond, BeyondEnd, Fault, Judgement, Mode, Position};
 use crate::model::op::{Accepted, Actor, CommitItem, CommitKind, Op, Outcome, StreamInfo, Verdict};
 use crate::model::refusal::Refusal;
 use crate::store::Limits;
+
+/// Stands for a group that has no number yet where refusals are counted.
+const NO_GROUP: GroupNo = u64::MAX - 1;
 
 /// What a batch comes to.
 pub(super) struct Decided {
@@ -50,6 +53,7 @@ pub(super) struct Decider<'a> {
     pub(super) added: HashMap<TenantId, Sizes>,
     baselines: HashMap<Key, u64>,
     pub(super) bounds: HashMap<(StreamNo, Partition), Bounds>,
+    pub(super) lost: HashMap<Key, Lost>,
     pub(super) next_producer_id: i64,
     actors: Vec<Arc<Actor>>,
     pub(super) records: Vec<Record>,
@@ -79,13 +83,14 @@ impl<'a> Decider<'a> {
             added: HashMap::new(),
             baselines: HashMap::new(),
             bounds: HashMap::new(),
+            lost: HashMap::new(),
             next_producer_id: table.ends.next_producer_id,
             actors: Vec::new(),
             records: Vec::new(),
         }
     }
 
-    /// Decides a run of operations. What takes away must be a run of its own: the overlay only knows of additions.
+    /// Decides a run of operations. What stands alone must be a run of its own: the overlay only knows of additions.
     pub(super) fn run(mut self, ops: &[Op]) -> Decided {
         let outcomes = ops.iter().map(|op| self.decide(op)).collect();
         Decided { actors: self.actors, records: self.records, outcomes }
@@ -125,6 +130,9 @@ impl<'a> Decider<'a> {
             Op::SetBounds { tenant, stream, topic_id, bounds, actor } => {
                 Outcome::BoundsSet(self.set_bounds(*tenant, (stream, topic_id), bounds, actor))
             }
+            Op::TakeGaps { tenant, group, actor } => {
+                Outcome::GapsTaken(self.take_gaps(*tenant, group, actor))
+            }
             Op::ReserveProducerIds { count } => self.reserve_producer_ids(*count),
             Op::SwapBaseline { tenant, group, stream, partition, evicted, actor } => {
                 Outcome::Baseline(self.swap_baseline(*tenant, group, (stream, *partition), *evicted, actor))
@@ -161,7 +169,8 @@ impl<'a> Decider<'a> {
                 _ => self.find_stream(tenant, &item.stream),
             };
             let known = group_no.zip(stream_no).map(|(g, s)| (g, s, item.partition));
-            let (verdict, key) = self.commit_item(tenant, group, item, known, || (actor, &mut who));
+            let bounds = stream_no.and_then(|no| self.any_bounds_at(no, item.partition).map(|b| (no, b)));
+            let (verdict, key) = self.commit_item((tenant, group), item, known, bounds, || (actor, &mut who));
             (group_no, at) = match key {
                 Some((g, s, _)) => (Some(g), Some((&item.stream, Some(s)))),
                 None => (group_no, Some((&item.stream, stream_no))),
@@ -174,10 +183,10 @@ impl<'a> Decider<'a> {
     /// Judges one item. Returns its key too, once it has one.
     fn commit_item<'b>(
         &mut self,
-        tenant: TenantId,
-        group: &GroupName,
+        (tenant, group): (TenantId, &GroupName),
         item: &CommitItem,
         known: Option<Key>,
+        bounds: Option<(StreamNo, Bounds)>,
         who: impl FnOnce() -> (&'b Arc<Actor>, &'b mut Option<u32>),
     ) -> (Verdict, Option<Key>) {
         if let Err(refusal) = self.limits.partition_in_range(item.partition) {
@@ -196,22 +205,23 @@ impl<'a> Decider<'a> {
                 return (Accepted::Nothing.into(), known);
             }
         }
-        let judgement =
-            offset::judge(current, &item.proposal, item.mode, self.now_ms, self.limits.unchanged_refresh_ms);
+        let end = bounds.filter(|_| item.beyond_end == BeyondEnd::Refuse).map(|(_, bounds)| bounds.end);
+        let (now_ms, refresh_ms) = (self.now_ms, self.limits.unchanged_refresh_ms);
+        let judgement = offset::judge_within(current, &item.proposal, item.mode, end, now_ms, refresh_ms);
         let (kind, accepted) = match judgement {
             Judgement::Unchanged => return (Accepted::Unchanged.into(), known),
             Judgement::Nothing => return (Accepted::Nothing.into(), known),
-            Judgement::Refuse(back) => {
-                self.journal_refusal(tenant, known, &back, false, who());
-                return (Refusal::Regression(back).into(), known);
+            Judgement::Refuse(fault) => {
+                self.journal_refusal((tenant, group), (known, bounds, item.partition), &fault, false, who());
+                return (Refusal::from(fault).into(), known);
             }
-            Judgement::Clamp(back) => {
-                self.journal_refusal(tenant, known, &back, true, who());
-                return (Accepted::Clamped(back).into(), known);
+            Judgement::Clamp(fault) => {
+                self.journal_refusal((tenant, group), (known, bounds, item.partition), &fault, true, who());
+                return (Accepted::Clamped(fault).into(), known);
             }
             Judgement::Store => (CommitKind::Forward, Accepted::Stored),
             Judgement::StoreExcused(back) => (CommitKind::Excused, Accepted::Excused(back)),
-            Judgement::StoreObserved(back) => (CommitKind::Observed, Accepted::Observed(back)),
+            Judgement::StoreObserved(fault) => (CommitKind::Observed, Accepted::Observed(fault)),
             Judgement::StoreUnguarded(back) => (CommitKind::Unguarded, Accepted::Unguarded(back)),
         };
         let key = match known {
@@ -221,28 +231,44 @@ impl<'a> Decider<'a> {
                 Err(refusal) => return (refusal.into(), known),
             },
         };
-        let verdict =
-            Verdict { result: Ok(accepted), epoch_disorder: offset::epoch_disorder(current, &item.proposal) };
+        let epoch_disorder = offset::epoch_disorder(current, &item.proposal);
         let position = offset::accept(current, &item.proposal, self.now_ms);
         let actor = self.actor(who());
         self.records.push(Record::Commit { key, actor, from, kind, position: position.clone() });
         self.positions.insert(key, position);
-        (verdict, Some(key))
+        let lost = match (from, bounds) {
+            (Some(from), Some((_, bounds))) => self.leave(key, (from, item.proposal.offset), bounds, actor),
+            _ => 0,
+        };
+        (Verdict { result: Ok(accepted), epoch_disorder, lost }, Some(key))
     }
 
     fn journal_refusal(
         &mut self,
-        tenant: TenantId,
-        key: Option<Key>,
-        back: &Regression,
+        (tenant, group): (TenantId, &GroupName),
+        (key, bounds, partition): (Option<Key>, Option<(StreamNo, Bounds)>, Partition),
+        fault: &Fault,
         clamped: bool,
         who: (&Arc<Actor>, &mut Option<u32>),
     ) {
-        let Some(key) = key else { return };
-        if let Some(also) = self.refusals.entry(tenant).or_default().note(key, self.now_ms) {
-            let actor = self.actor(who);
-            let (stored, proposed) = (back.stored, back.proposed);
-            self.records.push(Record::Refused { key, actor, stored, proposed, clamped, also });
+        // A group that has nothing yet has no number; only the end can refuse it.
+        let counted = key.or_else(|| bounds.map(|(stream, _)| (NO_GROUP, stream, partition)));
+        let Some(counted) = counted else { return };
+        let Some(also) = self.refusals.entry(tenant).or_default().note(counted, self.now_ms) else { return };
+        let actor = self.actor(who);
+        match (fault, key) {
+            (Fault::Back(back), Some(key)) => {
+                let (stored, proposed) = (back.stored, back.proposed);
+                self.records.push(Record::Refused { key, actor, stored, proposed, clamped, also });
+            }
+            (Fault::Back(_), None) => unreachable!("what goes back has a position"),
+            (Fault::Beyond(Beyond { end, proposed }), _) => {
+                let (group, (_, stream, _)) = (group.clone(), counted);
+                let (end, proposed) = (*end, *proposed);
+                let record =
+                    Record::BeyondEnd { group, stream, partition, actor, end, proposed, clamped, also };
+                self.records.push(record);
+            }
         }
     }
 
@@ -262,79 +288,6 @@ impl<'a> Decider<'a> {
         };
         self.records.push(Record::Membership { no, snapshot: snapshot.clone() });
         Ok(())
-    }
-
-    fn reap(&mut self, tenant: TenantId, group: &GroupName, actor: &Arc<Actor>) -> bool {
-        let Some(held) = self.table.group(tenant, group.as_str()) else { return true };
-        let is_bare = held.positions.is_empty() && held.floors.is_empty() && held.baselines.is_empty();
-        if !is_bare || held.has_members() {
-            return false;
-        }
-        self.delete_group(tenant, group, actor).is_some()
-    }
-
-    fn delete_group(&mut self, tenant: TenantId, group: &GroupName, actor: &Arc<Actor>) -> Option<u64> {
-        let no = self.table.group_no(tenant, group.as_str())?;
-        let positions = self.table.groups.get(&no)?.positions.len() as u64;
-        let actor = self.actor((actor, &mut None));
-        self.records.push(Record::GroupDeleted { no, tenant, name: group.clone(), actor, positions });
-        Some(positions)
-    }
-
-    fn delete_offsets(
-        &mut self,
-        tenant: TenantId,
-        group: &GroupName,
-        actor: &Arc<Actor>,
-        places: &[(StreamName, Partition)],
-    ) -> Option<u64> {
-        let group = self.table.group_no(tenant, group.as_str())?;
-        let keys: BTreeSet<Key> = places
-            .iter()
-            .filter_map(|(stream, partition)| {
-                Some((group, self.table.stream_no(tenant, stream.as_str())?, *partition))
-            })
-            .collect();
-        let mut who = None;
-        let mut deleted = 0;
-        for key in keys {
-            let held = self.table.position(key).or_else(|| self.table.floor(key));
-            let Some(from) = held.map(|position| position.committed.offset) else { continue };
-            let actor = self.actor((actor, &mut who));
-            self.records.push(Record::OffsetDeleted { key, actor, from });
-            deleted += 1;
-        }
-        Some(deleted)
-    }
-
-    fn expire(
-        &mut self,
-        tenant: TenantId,
-        places: &[(GroupName, StreamName, Partition)],
-        before_ms: i64,
-        actor: &Arc<Actor>,
-    ) -> u64 {
-        let key = |(group, stream, partition): &(GroupName, StreamName, Partition)| {
-            let group = self.table.group_no(tenant, group.as_str())?;
-            Some((group, self.table.stream_no(tenant, stream.as_str())?, *partition))
-        };
-        let keys: BTreeSet<Key> = places.iter().filter_map(key).collect();
-        let mut who = None;
-        let mut expired = 0;
-        for key in keys {
-            // Of a group with members nothing expires (KIP-211), however old the word is that said so.
-            if self.table.groups.get(&key.0).is_some_and(Group::has_members) {
-                continue;
-            }
-            let Some(position) = self.table.position(key) else { continue };
-            let from = position.committed.offset;
-            if position.committed.committed_at_ms < before_ms {
-                let actor = self.actor((actor, &mut who));
-                self.records.push(Record::Expired { key, actor, from });
-                expired += 1;
-            }
-        }
-        expired
     }
 
     fn swap_baseline(

@@ -142,9 +142,11 @@ impl RedbStore {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut rest = batch;
         while let Some(first) = rest.first() {
-            // What takes away is decided alone, against a table that has all that was ahead of it.
-            let run =
-                if first.takes_away() { 1 } else { rest.iter().take_while(|op| !op.takes_away()).count() };
+            let run = if first.stands_alone() {
+                1
+            } else {
+                rest.iter().take_while(|op| !op.stands_alone()).count()
+            };
             let (ops, after) = rest.split_at(run);
             outcomes.extend(self.run(writer, ops, now_ms)?);
             rest = after;

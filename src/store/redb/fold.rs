@@ -13,11 +13,12 @@ use super::journal::{self, open_row};
 use super::record::{GroupNo, Key, ROW_VERSION, Record, StreamNo};
 use super::schema::{
     BASELINES, BOUNDS, DELETED_STREAMS, DeletedStreamRow, FLOORS, FORMAT, Folded, GROUPS, GroupRow, HISTORY,
-    MEMBERSHIPS, META, META_ENDS, META_FOLDED, META_MORE, OFFSETS, PositionRow, STREAM_RECORDS, STREAMS,
-    StreamRow, TABLE_ROW_VERSION, TENANTS, TenantRow, bounds_key_bytes, position_key_bytes, range_of,
+    LOST, MEMBERSHIPS, META, META_ENDS, META_FOLDED, META_MORE, OFFSETS, PositionRow, STREAM_RECORDS,
+    STREAMS, StreamRow, TABLE_ROW_VERSION, TENANTS, TenantRow, bounds_key_bytes, position_key_bytes,
+    range_of,
 };
 use super::table::{Counts, EndCounts, MoreCounts, NextNumbers, Table};
-use crate::model::bounds::{Bounds, Records};
+use crate::model::bounds::{Bounds, Lost, Records};
 use crate::model::group::Snapshot;
 use crate::model::names::{Partition, TenantId};
 use crate::store::codec::{self, seal};
@@ -35,6 +36,7 @@ pub(super) struct Dirty {
     positions: BTreeSet<Key>,
     floors: BTreeSet<Key>,
     baselines: BTreeSet<Key>,
+    lost: BTreeSet<Key>,
     records_of: BTreeSet<StreamNo>,
     bounds: BTreeSet<(StreamNo, Partition)>,
     /// Some journal rows have what is no history.
@@ -70,6 +72,7 @@ impl Dirty {
                     self.positions.insert(place);
                     self.floors.insert(place);
                     self.baselines.insert(place);
+                    self.lost_at(place, table);
                 }
             }
             Record::Commit { key, .. } => {
@@ -77,13 +80,17 @@ impl Dirty {
                 // A commit to a partition not seen before makes the stream larger.
                 self.streams.insert(key.1);
             }
-            Record::Refused { .. } | Record::ProducerIds { .. } => {}
+            Record::Refused { .. } | Record::BeyondEnd { .. } | Record::ProducerIds { .. } => {}
+            Record::Lost { key, .. } => _ = self.lost.insert(*key),
             Record::StreamRecords { no, .. } => _ = self.records_of.insert(*no),
             Record::Bounds { stream, partition, .. } | Record::BoundsLowered { stream, partition, .. } => {
                 self.bounds.insert((*stream, *partition));
             }
             Record::Membership { no, .. } => _ = self.memberships.insert(*no),
-            Record::OffsetDeleted { key, .. } => self.position(*key, table),
+            Record::OffsetDeleted { key, .. } => {
+                self.position(*key, table);
+                self.lost_at(*key, table);
+            }
             Record::Expired { key, .. } => {
                 self.positions.insert(*key);
                 self.floors.insert(*key);
@@ -100,6 +107,12 @@ impl Dirty {
         self.positions.insert(key);
         if table.floor(key).is_some() {
             self.floors.insert(key);
+        }
+    }
+
+    fn lost_at(&mut self, key: Key, table: &Table) {
+        if table.lost(key).is_some() {
+            self.lost.insert(key);
         }
     }
 
@@ -144,6 +157,7 @@ impl Dirty {
             positions: self.positions.iter().map(|k| (*k, table.position(*k).cloned())).collect(),
             floors: self.floors.iter().map(|k| (*k, table.floor(*k).cloned())).collect(),
             baselines: self.baselines.iter().map(|k| (*k, table.baseline(*k))).collect(),
+            lost: self.lost.iter().map(|k| (*k, table.lost(*k))).collect(),
             gone: self.gone.into_iter().collect(),
             gone_streams: self.gone_streams.into_iter().collect(),
             deleted: deleted.collect(),
@@ -172,6 +186,7 @@ pub(super) struct Slice {
     positions: Vec<(Key, Option<PositionRow>)>,
     floors: Vec<(Key, Option<PositionRow>)>,
     baselines: Vec<(Key, Option<u64>)>,
+    lost: Vec<(Key, Option<Lost>)>,
     gone: Vec<GroupNo>,
     gone_streams: Vec<StreamNo>,
     deleted: Vec<(StreamNo, Option<DeletedStreamRow>)>,
@@ -231,6 +246,7 @@ pub(super) fn fold(
         put_places(&write, OFFSETS, &slice.positions, &slice.gone)?;
         put_places(&write, FLOORS, &slice.floors, &slice.gone)?;
         put_places(&write, BASELINES, &slice.baselines, &slice.gone)?;
+        put_places(&write, LOST, &slice.lost, &slice.gone)?;
         put_ends(&write, slice)?;
         let mut memberships = write.open_table(MEMBERSHIPS)?;
         for (no, snapshot) in &slice.memberships {

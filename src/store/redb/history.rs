@@ -94,6 +94,7 @@ impl<'a> Walk<'a> {
             | Record::Membership { .. }
             | Record::StreamRecords { .. }
             | Record::Bounds { .. }
+            | Record::Lost { records: 0, .. }
             | Record::ProducerIds { .. } => return None,
             Record::GroupDeleted { no, tenant, name, actor, positions } => {
                 let asked = self.query.group.as_ref().is_none_or(|group| *group == name);
@@ -124,12 +125,25 @@ impl<'a> Walk<'a> {
                 }
                 return self.of_stream(tenant, name, None, actor, EventKind::StreamDeleted { positions });
             }
+            Record::BeyondEnd { group, stream, partition, actor, end, proposed, clamped, also } => {
+                let what = EventKind::BeyondEnd { end, proposed, clamped, also };
+                let stream = self.streams.get(&stream)?.clone();
+                let asked = self.query.group.as_ref().is_none_or(|asked| *asked == group)
+                    && self.query.place.as_ref().is_none_or(|(s, p)| *s == stream && *p == partition)
+                    && self.query.kinds.include(&what);
+                let place = Place { group: Some(group), stream: Some(stream), partition: Some(partition) };
+                return asked.then_some((actor, place, what));
+            }
             Record::Commit { key, actor, from, kind, position } => {
                 let (to, leader_epoch) = (position.committed.offset, position.committed.leader_epoch);
                 (actor, key, EventKind::Committed { from, to, leader_epoch, kind })
             }
             Record::Refused { key, actor, stored, proposed, clamped, also } => {
                 (actor, key, EventKind::Refused { stored, proposed, clamped, also })
+            }
+            Record::Lost { key, actor, position, records, lost } => {
+                let (start, total) = (lost.accounted, lost.total);
+                (actor, key, EventKind::Lost { position, start, records, total })
             }
             Record::Baseline { key, actor, evicted } => (actor, key, EventKind::Baseline { evicted }),
             Record::OffsetDeleted { key, actor, from } => (actor, key, EventKind::OffsetDeleted { from }),

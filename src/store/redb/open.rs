@@ -15,9 +15,9 @@ use super::fold::Dirty;
 use super::journal::{Journal, open_row, read_rows};
 use super::schema::{
     BASELINES, BOUNDS, DELETED_STREAMS, DeletedStreamRow, FLOORS, FORMAT, FileMeta, Folded, GROUPS, GroupRow,
-    IDENTITY_FILE, JOURNAL, JOURNAL_FILE, MEMBERSHIPS, META, META_ENDS, META_FILE, META_FOLDED, META_MORE,
-    OFFSETS, PositionRow, STREAM_RECORDS, STREAMS, StreamRow, TABLE_FILE, TABLE_ROW_VERSION, TENANTS,
-    TenantRow, bounds_key_bytes, position_key_bytes,
+    IDENTITY_FILE, JOURNAL, JOURNAL_FILE, LOST, MEMBERSHIPS, META, META_ENDS, META_FILE, META_FOLDED,
+    META_MORE, OFFSETS, PositionRow, STREAM_RECORDS, STREAMS, StreamRow, TABLE_FILE, TABLE_ROW_VERSION,
+    TENANTS, TenantRow, bounds_key_bytes, position_key_bytes,
 };
 use super::table::{EndCounts, MoreCounts, Stream, Table};
 use crate::model::names::TenantId;
@@ -268,6 +268,10 @@ impl Place<'_> {
         self.each(db, FLOORS, |key: (u64, u64, i32), row| {
             let row: PositionRow = self.row(TABLE_FILE, "floors", &position_key_bytes(key), row)?;
             table.put_floor(key, row).map_err(bad)
+        })?;
+        self.each(db, LOST, |key: (u64, u64, i32), row| {
+            let lost = self.row(TABLE_FILE, "lost", &position_key_bytes(key), row)?;
+            table.put_lost(key, lost).map_err(bad)
         })?;
         self.each(db, DELETED_STREAMS, |no: u64, row| {
             let row: DeletedStreamRow = self.row(TABLE_FILE, "deleted_streams", &no.to_be_bytes(), row)?;

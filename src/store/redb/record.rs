@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::bounds::{Bounds, Records};
+use crate::model::bounds::{Bounds, Lost, Records};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Position;
@@ -139,6 +139,25 @@ pub(super) enum Record {
     ProducerIds {
         next: i64,
     },
+    /// What a group at `position` has lost by now: `records` of it are new.
+    Lost {
+        key: Key,
+        actor: u32,
+        position: i64,
+        records: u64,
+        lost: Lost,
+    },
+    /// Names the group: it may have no number yet.
+    BeyondEnd {
+        group: GroupName,
+        stream: StreamNo,
+        partition: Partition,
+        actor: u32,
+        end: i64,
+        proposed: i64,
+        clamped: bool,
+        also: u64,
+    },
 }
 
 impl Record {
@@ -161,6 +180,8 @@ impl Record {
             | Record::StreamGrown { actor, .. }
             | Record::StreamDeleted { actor, .. }
             | Record::BoundsLowered { actor, .. }
+            | Record::Lost { actor, .. }
+            | Record::BeyondEnd { actor, .. }
             | Record::Expired { actor, .. } => Some(actor),
         }
     }
@@ -183,14 +204,21 @@ impl Record {
             | Record::ProducerIds { .. }
             | Record::Expired { .. } => 24,
             Record::Bounds { .. } => 32,
-            Record::BoundsLowered { .. } => 56,
+            Record::BoundsLowered { .. } | Record::Lost { .. } => 56,
+            Record::BeyondEnd { group, .. } => 48 + group.as_str().len(),
         }
     }
 
     /// Whether it is kept in the history of positions once it is folded: who is a member and where a log ends change all the
     /// time, and must not push that out.
     pub(super) fn is_history(&self) -> bool {
-        !matches!(self, Record::Membership { .. } | Record::Bounds { .. } | Record::ProducerIds { .. })
+        !matches!(
+            self,
+            Record::Membership { .. }
+                | Record::Bounds { .. }
+                | Record::ProducerIds { .. }
+                | Record::Lost { records: 0, .. }
+        )
     }
 }
 
@@ -293,5 +321,49 @@ mod tests {
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("testdata/journal_row_v1.hex").trim());
         assert_eq!(codec::open::<Row>(ROW_VERSION, &42u64.to_be_bytes(), &bytes), Ok(row));
+    }
+
+    /// The same for the kinds that came with logs in memory.
+    #[test]
+    fn rows_with_bounds_and_losses_stay_readable() {
+        let bounds = |start, end| Bounds { start, end };
+        let (group, actor) = (GroupName::new("g").unwrap(), Actor::named("c"));
+        let row = Row {
+            at_ms: 2_000,
+            actors: vec![Arc::new(actor)],
+            records: vec![
+                Record::StreamRecords { no: 2, records: Records::Memory },
+                Record::Bounds { stream: 2, partition: 1, bounds: bounds(10, 300) },
+                Record::BoundsLowered {
+                    stream: 2,
+                    partition: 1,
+                    from: bounds(10, 300),
+                    to: bounds(0, 200),
+                    actor: 0,
+                },
+                Record::ProducerIds { next: 1_000 },
+                Record::Lost {
+                    key: (1, 2, 1),
+                    actor: 0,
+                    position: 4,
+                    records: 6,
+                    lost: Lost { accounted: 10, total: 70 },
+                },
+                Record::BeyondEnd {
+                    group,
+                    stream: 2,
+                    partition: 1,
+                    actor: 0,
+                    end: 200,
+                    proposed: 201,
+                    clamped: true,
+                    also: 3,
+                },
+            ],
+        };
+        let bytes = codec::seal(ROW_VERSION, &43u64.to_be_bytes(), &row);
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, include_str!("testdata/journal_row_v1_bounds.hex").trim());
+        assert_eq!(codec::open::<Row>(ROW_VERSION, &43u64.to_be_bytes(), &bytes), Ok(row));
     }
 }

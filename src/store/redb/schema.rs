@@ -52,6 +52,9 @@ pub(super) const STREAM_RECORDS: RowTable<'_, u64> = TableDefinition::new("strea
 /// Table file: (stream, partition) -> where its records begin and end.
 pub(super) const BOUNDS: RowTable<'_, (u64, i32)> = TableDefinition::new("bounds");
 
+/// Table file: (group, stream, partition) -> what the group has lost there.
+pub(super) const LOST: RowTable<'_, (u64, u64, i32)> = TableDefinition::new("lost");
+
 /// `meta` key of [`FileMeta`].
 pub(super) const META_FILE: &str = "file";
 /// `meta` key of [`Folded`], in the table file.

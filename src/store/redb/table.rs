@@ -1,11 +1,11 @@
 //! The table of the process: every tenant, group, stream and position, as published. Rebuilt at open; changed by
 //! [`Table::replay`] alone, live and at open alike.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::record::{GroupNo, Key, Record, StreamNo};
-use crate::model::bounds::{Bounds, Records};
+use crate::model::bounds::{Bounds, Lost, Records};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{self, Position};
@@ -26,6 +26,8 @@ pub(super) struct Table {
     memberships: u64,
     /// What bounds, in-memory streams and producer ids come to.
     pub(super) ends: EndCounts,
+    /// How often a start was said that is another than before, since opening.
+    pub(super) starts_moved: u64,
     /// The next number to give to a tenant, a group, a stream.
     pub(super) next: NextNumbers,
 }
@@ -62,6 +64,8 @@ pub(super) struct EndCounts {
     pub(super) streams: u64,
     /// Partitions with bounds.
     pub(super) bounds: u64,
+    /// Places where a group has lost something.
+    pub(super) lost: u64,
     /// The first producer id that nobody has been given.
     pub(super) next_producer_id: i64,
 }
@@ -79,6 +83,8 @@ pub(super) struct Tenant {
     pub(super) positions: u64,
     /// Partitions of all its streams.
     pub(super) partitions: u64,
+    /// Streams of which something was ever evicted, as far as is known.
+    pub(super) evicting: BTreeSet<StreamNo>,
 }
 
 #[derive(Debug)]
@@ -89,6 +95,8 @@ pub(super) struct Group {
     /// What stays of expired positions, where there is no newer one.
     pub(super) floors: BTreeMap<(StreamNo, Partition), Position>,
     pub(super) baselines: BTreeMap<(StreamNo, Partition), u64>,
+    /// Where something was lost: there is a position or a floor, too.
+    pub(super) lost: BTreeMap<(StreamNo, Partition), Lost>,
     pub(super) membership: Option<Arc<Snapshot>>,
 }
 
@@ -167,7 +175,8 @@ impl Table {
                 self.add_stream(no, Stream::new(tenant, name, topic_id, partitions))
             }
             Record::Commit { key, position, .. } => self.put_position(key, position),
-            Record::Refused { .. } => Ok(()),
+            Record::Refused { .. } | Record::BeyondEnd { .. } => Ok(()),
+            Record::Lost { key, lost, .. } => self.put_lost(key, lost),
             Record::GroupDeleted { no, .. } => self.remove_group(no),
             Record::Baseline { key, evicted, .. } => self.put_baseline(key, evicted),
             Record::OffsetDeleted { key, .. } => self.remove_position(key),
@@ -204,6 +213,7 @@ impl Table {
             deleted: BTreeMap::new(),
             positions: 0,
             partitions: 0,
+            evicting: BTreeSet::new(),
         };
         fresh(self.tenants.insert(id, tenant).is_none(), || format!("tenant {} stands twice", id.0))
     }
@@ -214,7 +224,8 @@ impl Table {
         fresh(names.insert(name.clone(), no).is_none(), || format!("group {name:?} stands twice"))?;
         let (positions, floors) = (BTreeMap::new(), BTreeMap::new());
         let baselines = BTreeMap::new();
-        let group = Group { tenant, name, positions, floors, baselines, membership: None };
+        let (lost, membership) = (BTreeMap::new(), None);
+        let group = Group { tenant, name, positions, floors, baselines, lost, membership };
         fresh(self.groups.insert(no, group).is_none(), || format!("group number {no} stands twice"))
     }
 
@@ -305,15 +316,18 @@ impl Table {
             let floor = u64::from(group.floors.remove(&at).is_some());
             let held = u64::from(group.positions.remove(&at).is_some()) + floor;
             let noted = u64::from(group.baselines.remove(&at).is_some());
+            let lost = u64::from(group.lost.remove(&at).is_some());
             self.tenant_mut(tenant)?.positions -= held;
             self.baselines -= noted;
             self.floors -= floor;
+            self.ends.lost -= lost;
         }
         let stream = self.streams.remove(&no).ok_or_else(|| format!("stream {no} is not known"))?;
         self.ends.streams -= u64::from(stream.records != Records::Elsewhere);
         self.ends.bounds -= stream.bounds.len() as u64;
         let tenant = self.tenant_mut(stream.tenant)?;
         tenant.streams.remove(&stream.name);
+        tenant.evicting.remove(&no);
         tenant.by_topic_id.remove(&stream.topic_id);
         tenant.partitions -= u64::try_from(stream.partitions).unwrap_or(0);
         self.add_deleted(no, stream.tenant, stream.name)
@@ -372,8 +386,10 @@ impl Table {
         if group.positions.remove(&(stream, partition)).is_none() && !floor {
             return Err(format!("there is no position {stream}:{partition} to delete"));
         }
+        let lost = group.lost.remove(&(stream, partition)).is_some();
         self.tenant_mut(tenant)?.positions -= 1;
         self.floors -= u64::from(floor);
+        self.ends.lost -= u64::from(lost);
         Ok(())
     }
 
@@ -383,6 +399,7 @@ impl Table {
         tenant.groups.remove(&group.name);
         tenant.positions -= (group.positions.len() + group.floors.len()) as u64;
         self.floors -= group.floors.len() as u64;
+        self.ends.lost -= group.lost.len() as u64;
         self.memberships -= u64::from(group.membership.is_some());
         self.baselines -= group.baselines.len() as u64;
         Ok(())
@@ -392,7 +409,7 @@ impl Table {
         self.groups.get_mut(&no).ok_or_else(|| format!("group {no} is not known"))
     }
 
-    fn tenant_mut(&mut self, id: TenantId) -> Result<&mut Tenant, String> {
+    pub(super) fn tenant_mut(&mut self, id: TenantId) -> Result<&mut Tenant, String> {
         self.tenants.get_mut(&id).ok_or_else(|| format!("tenant {} is not known", id.0))
     }
 }
