@@ -15,6 +15,7 @@ pub(super) struct RecordCounts {
     evicted_bytes: Family<TenantLabels, Counter>,
     held: Family<TenantLabels, Gauge>,
     held_bytes: Family<TenantLabels, Gauge>,
+    logs: Family<TenantLabels, Gauge>,
 }
 
 impl RecordCounts {
@@ -33,11 +34,12 @@ impl RecordCounts {
         let appended_bytes = byte_counter(registry, "records_appended", "Bytes of the batches appended");
         let evicted = counter(registry, "records_evicted", "Records evicted from logs in memory");
         let evicted_bytes = byte_counter(registry, "records_evicted", "Bytes of the batches evicted");
-        let (held, held_bytes) = (Family::default(), Family::default());
+        let (held, held_bytes, logs) = (Family::default(), Family::default(), Family::default());
         registry.register("records_held", "Records in memory now", held.clone());
         let help = "Memory that the logs are counted as, overhead and producers included";
         registry.register_with_unit("records_held", help, Unit::Bytes, held_bytes.clone());
-        Self { appended, appended_bytes, evicted, evicted_bytes, held, held_bytes }
+        registry.register("records_logs", "Partitions with a log in memory", logs.clone());
+        Self { appended, appended_bytes, evicted, evicted_bytes, held, held_bytes, logs }
     }
 
     pub(super) fn meter(&self, tenant: &str) -> RecordMeter {
@@ -49,6 +51,7 @@ impl RecordCounts {
             evicted_bytes: self.evicted_bytes.get_or_create(&labels).clone(),
             held: self.held.get_or_create(&labels).clone(),
             held_bytes: self.held_bytes.get_or_create(&labels).clone(),
+            logs: self.logs.get_or_create(&labels).clone(),
         }
     }
 }
@@ -62,6 +65,7 @@ pub struct RecordMeter {
     evicted_bytes: Counter,
     held: Gauge,
     held_bytes: Gauge,
+    logs: Gauge,
 }
 
 impl RecordMeter {
@@ -78,7 +82,8 @@ impl RecordMeter {
     }
 
     /// Sets what is there.
-    pub fn held(&self, records: u64, bytes: u64) {
+    pub fn held(&self, logs: u64, records: u64, bytes: u64) {
+        self.logs.set(gauge_value(logs));
         self.held.set(gauge_value(records));
         self.held_bytes.set(gauge_value(bytes));
     }

@@ -229,9 +229,9 @@ impl Log {
         let (records, bytes) = (u64::from(oldest.count.unsigned_abs()), oldest.bytes.len());
         self.records -= records;
         self.held -= bytes + BATCH_OVERHEAD_BYTES;
-        // What the deque has grown to is part of each batch's overhead, so it may not stay for good.
-        if self.batches.capacity() > 64 && self.batches.len() < self.batches.capacity() / 4 {
-            self.batches.shrink_to(self.batches.len() * 2);
+        // A batch's overhead has room for its entry twice, and no more.
+        if self.batches.capacity() > 8 && self.batches.len() < self.batches.capacity() / 2 {
+            self.batches.shrink_to(self.batches.len() + self.batches.len() / 2);
         }
         Some(Evicted { records, bytes: bytes as u64 })
     }

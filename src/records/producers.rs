@@ -12,7 +12,7 @@ use super::batch::Producer;
 /// Batches remembered per producer: as many as a client may have under way.
 const BATCHES: usize = 5;
 
-/// What a producer is counted as, in bytes: entry, batches, both maps' slack.
+/// What a producer is counted as, in bytes: its batches, and its entries in both maps with room for each three times.
 pub const PRODUCER_BYTES: usize = 512;
 
 /// A batch that was appended.
@@ -88,7 +88,8 @@ impl Producers {
 
     /// Notes a batch that was judged and appended. `rank` rises with every append, `now_ms` never falls.
     pub fn note(&mut self, batch: &Producer, known: Known, rank: u64, now_ms: u64) {
-        let fresh = || Entry { epoch: batch.epoch, batches: VecDeque::new(), seen_ms: now_ms, rank };
+        let fresh =
+            || Entry { epoch: batch.epoch, batches: VecDeque::with_capacity(BATCHES), seen_ms: now_ms, rank };
         let entry = self.entries.entry(batch.id).or_insert_with(fresh);
         if entry.epoch != batch.epoch {
             entry.epoch = batch.epoch;
@@ -106,7 +107,11 @@ impl Producers {
     /// Forgets the one that is silent the longest; whether there was one.
     pub fn forget_oldest(&mut self) -> bool {
         let oldest = self.by_rank.pop_first();
-        oldest.is_some_and(|(_, id)| self.entries.remove(&id).is_some())
+        let had_one = oldest.is_some_and(|(_, id)| self.entries.remove(&id).is_some());
+        if self.entries.capacity() > 8 && self.entries.len() < self.entries.capacity() / 3 {
+            self.entries.shrink_to(self.entries.len() + self.entries.len() / 2);
+        }
+        had_one
     }
 
     /// Forgets those beyond a number, and those silent since before a time.

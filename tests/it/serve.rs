@@ -163,6 +163,18 @@ fn the_environment_is_over_the_file_and_arguments_are_over_both() {
 }
 
 #[test]
+fn streams_in_memory_are_a_flag_and_it_says_what_they_are_not() {
+    let mut world = World::at(Home::new().flag("--memory-streams"));
+    let said = |world: &World| world.server().stderr().contains("this is not a broker");
+    assert!(said(&world));
+    world.commit("g", AT, 5).ok();
+    world.kill_and_restart();
+    assert!(world.server().stderr().contains("streams=1"), "{}", world.server().stderr());
+    let plain = World::new();
+    assert!(!said(&plain));
+}
+
+#[test]
 fn listen_and_data_dir_come_from_the_environment_too() {
     let home = Home::new();
     let data = home.root().join("elsewhere");

@@ -209,10 +209,17 @@ impl Logs {
 
     /// Sets the gauges of what is held.
     pub(in crate::coordinator) fn show(&self) {
+        let mut logs: HashMap<TenantId, u64> = HashMap::new();
+        {
+            let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
+            for tenant in cells.values().flat_map(|partitions| partitions.values().map(|cell| cell.tenant)) {
+                *logs.entry(tenant).or_default() += 1;
+            }
+        }
         let meters = self.meters.read().unwrap_or_else(PoisonError::into_inner);
         for (tenant, records, bytes) in self.memory.held() {
             if let Some(meter) = meters.get(&tenant) {
-                meter.held(records, bytes as u64);
+                meter.held(logs.get(&tenant).copied().unwrap_or(0), records, bytes as u64);
             }
         }
     }
@@ -313,7 +320,8 @@ impl Logs {
     fn end(&self, cell: &Arc<Cell>, inner: &mut Inner) {
         inner.gone = true;
         self.memory.count(cell, inner, None);
-        inner.log = Log::at(inner.told.end);
+        // Whoever found it before it was gone finds it empty.
+        inner.log = Log::at(inner.log.bounds().end);
         self.waiters.wake(&cell.place);
     }
 

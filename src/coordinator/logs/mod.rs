@@ -219,11 +219,15 @@ impl Coordinator {
     }
 
     fn log(&self, tenant: TenantId, stream: &str, partition: Partition) -> Result<Found, ReadRefused> {
-        let (stream, place) = self.place(tenant, stream, partition)?;
+        let (_, place) = self.place(tenant, stream, partition)?;
+        self.found(tenant, stream, place)
+    }
+
+    fn found(&self, tenant: TenantId, stream: &str, place: Place) -> Result<Found, ReadRefused> {
         match self.logs.find(&place) {
             Some(cell) if cell.is_dead() => Err(ReadRefused::Unknown),
             Some(cell) => Ok(Found::Held(cell)),
-            None => self.stored(tenant, stream.as_str(), partition).map(|stored| Found::Empty(stored.end)),
+            None => self.stored(tenant, stream, place.1).map(|stored| Found::Empty(stored.end)),
         }
     }
 
@@ -300,7 +304,7 @@ impl Coordinator {
         if place != *watched {
             return Err(ReadRefused::Unknown);
         }
-        match self.log(tenant, asked.stream, asked.partition)? {
+        match self.found(tenant, asked.stream, place)? {
             Found::Held(cell) => {
                 let available = cell.lock().log.available(asked.offset)?;
                 Ok(usize::try_from(available).unwrap_or(usize::MAX))
@@ -368,7 +372,8 @@ impl Coordinator {
         }
     }
 
-    async fn look_at_logs(&self, sweep: bool) {
+    /// One look; `sweep`: at all of them, and not only at those that are known to need it.
+    pub async fn look_at_logs(&self, sweep: bool) {
         self.logs.evict_aged();
         if sweep {
             let store = self.offsets.store();

@@ -1,7 +1,8 @@
 //! Who waits for records of which partitions. A reader stands in the list of every partition it reads, with one bell for all
 //! of them: no task per partition, and nobody is woken by what they do not read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -14,39 +15,47 @@ pub(super) type Place = ([u8; 16], Partition);
 /// Places entered at a time: the commit thread wants the list, too.
 const CHUNK: usize = 256;
 
+/// Who waits at each place, by the number of their watch.
+type Lists = HashMap<Place, BTreeMap<u64, Arc<Notify>>>;
+
 /// All who wait.
 #[derive(Debug, Default)]
-pub(super) struct Waiters(Mutex<HashMap<Place, Vec<Arc<Notify>>>>);
+pub(super) struct Waiters {
+    lists: Mutex<Lists>,
+    next: AtomicU64,
+}
 
 /// One reader. Gone from all lists when dropped.
 #[derive(Debug)]
 pub(super) struct Watch<'a> {
     waiters: &'a Waiters,
+    number: u64,
     places: Vec<Place>,
     bell: Arc<Notify>,
 }
 
 impl Waiters {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Vec<Arc<Notify>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whatever happens at one of these places from now on is heard by [`Watch::changed`].
     pub(super) fn watch(&self, places: Vec<Place>) -> Watch<'_> {
         let bell = Arc::new(Notify::new());
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         for chunk in places.chunks(CHUNK) {
             let mut lists = self.lock();
             for place in chunk {
-                lists.entry(*place).or_default().push(bell.clone());
+                lists.entry(*place).or_default().insert(number, bell.clone());
             }
         }
-        Watch { waiters: self, places, bell }
+        Watch { waiters: self, number, places, bell }
     }
 
     /// Something has happened at a place.
     pub(super) fn wake(&self, place: &Place) {
         if let Some(list) = self.lock().get(place) {
-            for bell in list {
+            for bell in list.values() {
                 bell.notify_one();
             }
         }
@@ -71,9 +80,7 @@ impl Drop for Watch<'_> {
             let mut lists = self.waiters.lock();
             for place in chunk {
                 let Some(list) = lists.get_mut(place) else { continue };
-                if let Some(at) = list.iter().position(|bell| Arc::ptr_eq(bell, &self.bell)) {
-                    list.swap_remove(at);
-                }
+                list.remove(&self.number);
                 if list.is_empty() {
                     lists.remove(place);
                 }

@@ -24,10 +24,9 @@ fn limits_of_a_partition_move_its_start_in_memory_and_in_the_journal() {
         world.runtime.block_on(appending.must("append").done()).must("append");
     }
     assert_eq!(world.bounds(), Ok(bounds(150, 300)));
-    let looking = world.runtime.spawn(world.coordinator.clone().look_after_logs());
-    world.until_stored(bounds(200, 300));
+    world.runtime.block_on(world.coordinator.look_at_logs(false));
     assert_eq!(world.bounds(), Ok(bounds(200, 300)));
-    looking.abort();
+    world.until_stored(bounds(200, 300));
 }
 
 #[test]
@@ -107,4 +106,41 @@ fn a_tenant_has_its_own_share() {
     }
     assert!(world.metric("records_held_bytes") <= 20_000);
     assert_eq!(world.coordinator.log_bounds(other, "orders", 0), Ok(bounds(0, 1)), "the other's stays");
+}
+
+#[test]
+fn empty_logs_are_let_go_and_go_on_where_they_were() {
+    let mut config = Config::default();
+    (config.records.max_age_ms, config.records.producer_age_ms) = (1, 1);
+    let world = World::with_orders(config, 2);
+    let look = |sweep| world.runtime.block_on(world.coordinator.look_at_logs(sweep));
+    world.append("orders", 0, &batch(5, 1, (7, 0, 0))).must("append");
+    world.append("orders", 1, &records(3)).must("append");
+    assert_eq!(world.metric("records_logs"), 2);
+    std::thread::sleep(Duration::from_millis(20));
+    // The first evicts and tells the journal, and only one after that may let go.
+    look(true);
+    assert_eq!(world.bounds(), Ok(bounds(5, 5)));
+    world.until_stored(bounds(5, 5));
+    std::thread::sleep(Duration::from_millis(20));
+    look(true);
+    assert_eq!((world.metric("records_logs"), world.bounds()), (0, Ok(bounds(5, 5))));
+    assert!(world.wait(&[(0, 5)], 1, NOBODY) >= NOBODY);
+    assert_eq!(world.read(4), Err(ReadRefused::OutOfRange(bounds(5, 5))));
+    // Forgotten as a producer, too.
+    assert_eq!(world.append("orders", 0, &batch(1, 1, (7, 0, 0))).must("append").base_offset, 5);
+    assert_eq!((world.stored(), world.metric("records_logs")), (Some(bounds(5, 6)), 1));
+}
+
+/// A stream may go by another way than the coordinator: its logs are found when they are looked at.
+#[test]
+fn logs_of_streams_deleted_elsewhere_are_found() {
+    let world = World::with_orders(Config::default(), 1);
+    world.put(3);
+    let tenant = world.offsets.tenant("default").must("name a tenant");
+    assert_eq!(tenant.delete_stream("orders", &actor()).must("delete"), Some(0));
+    assert_eq!(world.bounds(), Err(ReadRefused::Unknown));
+    assert_eq!(world.metric("records_held"), 3);
+    world.runtime.block_on(world.coordinator.look_at_logs(true));
+    assert_eq!((world.metric("records_held"), world.metric("records_logs")), (0, 0));
 }
