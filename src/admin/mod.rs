@@ -1,6 +1,7 @@
 //! The admin listener: health for a supervisor, metrics for Prometheus, and JSON for an operator's questions, over
-//! HTTP/1. A connection is one request, and over in bounded time; so many at once, others wait.
+//! HTTP/1. It changes nothing, unless `admin.allow_changes` lets it take bounds of streams. A connection is one request, and over in bounded time; so many at once, others wait.
 
+mod bounds;
 mod limits;
 mod seeing;
 pub mod view;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -35,13 +37,19 @@ pub struct State {
     /// Who may read the history now.
     turns: Turns,
     reading: Arc<Semaphore>,
+    allow_changes: bool,
 }
 
 impl State {
     /// Of one server.
-    pub fn new(coordinator: Arc<Coordinator>, draining: watch::Receiver<bool>, failed: Failure) -> Self {
+    pub fn new(
+        coordinator: Arc<Coordinator>,
+        draining: watch::Receiver<bool>,
+        failed: Failure,
+        allow_changes: bool,
+    ) -> Self {
         let reading = Arc::new(Semaphore::new(READERS));
-        Self { coordinator, draining, failed, turns: Turns::default(), reading }
+        Self { coordinator, draining, failed, turns: Turns::default(), reading, allow_changes }
     }
 }
 
@@ -53,6 +61,9 @@ pub async fn serve(listener: TcpListener, state: State, config: &ServerConfig) {
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics))
+        .route("/v1/bounds", get(bounds::bounds).post(bounds::tell_bounds))
+        .layer(DefaultBodyLimit::max(bounds::MAX_BODY_BYTES))
+        .route("/v1/gaps", get(bounds::gaps))
         .route("/v1/refusals", get(seeing::refusals))
         .route("/v1/why", get(seeing::why))
         .layer(axum::middleware::map_response(closing))

@@ -24,7 +24,7 @@ const TURN: Duration = Duration::from_secs(10);
 /// Events told if no limit is given.
 const DEFAULT_EVENTS: usize = 20;
 /// The tenant meant if none is named.
-const DEFAULT_TENANT: &str = "default";
+pub(super) const DEFAULT_TENANT: &str = "default";
 
 /// Takes turns at the history.
 #[derive(Debug, Clone)]
@@ -37,10 +37,10 @@ impl Default for Turns {
 }
 
 /// A question that is not answered: status, what is wrong, what would do.
-struct No(StatusCode, String, Option<String>);
+pub(super) struct No(pub(super) StatusCode, pub(super) String, pub(super) Option<String>);
 
 impl No {
-    fn bad(error: impl Into<String>) -> Self {
+    pub(super) fn bad(error: impl Into<String>) -> Self {
         No(StatusCode::BAD_REQUEST, error.into(), None)
     }
 }
@@ -98,7 +98,7 @@ pub(super) async fn why(State(state): State<super::State>, RawQuery(query): RawQ
     .await
 }
 
-async fn answer<T: Serialize>(asking: impl Future<Output = Result<T, No>>) -> Response {
+pub(super) async fn answer<T: Serialize>(asking: impl Future<Output = Result<T, No>>) -> Response {
     match asking.await {
         Ok(view) => json(StatusCode::OK, &view),
         Err(no) => no.into_response(),
@@ -106,7 +106,7 @@ async fn answer<T: Serialize>(asking: impl Future<Output = Result<T, No>>) -> Re
 }
 
 /// Runs a walk of the history when it is its turn. The turn ends with the walk, not with the asker's patience.
-async fn in_turn<T: Send + 'static>(
+pub(super) async fn in_turn<T: Send + 'static>(
     turns: &Turns,
     walk: impl FnOnce() -> Result<T, No> + Send + 'static,
 ) -> Result<T, No> {
@@ -135,7 +135,7 @@ fn failed(error: crate::coordinator::SeeingError) -> No {
     No(status, error.to_string(), None)
 }
 
-fn no_tenant(coordinator: &Coordinator, tenant: &str) -> No {
+pub(super) fn no_tenant(coordinator: &Coordinator, tenant: &str) -> No {
     const TOLD: usize = 10;
     let known = coordinator.tenants().unwrap_or_default();
     let more = if known.len() > TOLD { ", ..." } else { "" };
@@ -145,12 +145,12 @@ fn no_tenant(coordinator: &Coordinator, tenant: &str) -> No {
 }
 
 /// A query string, taken apart.
-struct Asked(HashMap<String, String>);
+pub(super) struct Asked(HashMap<String, String>);
 
 impl Asked {
     /// Names that are not known are an error: a misspelt filter must not look like an answer to it. So is text that is not
     /// UTF-8: no two names may become one.
-    fn parse(query: Option<&str>, known: &[&str]) -> Result<Self, No> {
+    pub(super) fn parse(query: Option<&str>, known: &[&str]) -> Result<Self, No> {
         let mut asked = HashMap::new();
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -170,15 +170,15 @@ impl Asked {
         Ok(Self(asked))
     }
 
-    fn take(&mut self, name: &str) -> Option<String> {
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
         self.0.remove(name)
     }
 
-    fn tenant(&mut self) -> String {
+    pub(super) fn tenant(&mut self) -> String {
         self.take("tenant").unwrap_or_else(|| DEFAULT_TENANT.to_owned())
     }
 
-    fn limit(&mut self) -> Result<usize, No> {
+    pub(super) fn limit(&mut self) -> Result<usize, No> {
         Ok(self.number("limit", DEFAULT_EVENTS)?.min(MAX_EVENTS))
     }
 

@@ -6,9 +6,12 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::fail::Failure;
+use super::http::Admin;
 use super::print::{self, NOTHING, Output, Table, cell, maybe};
+use super::seeing::query;
 use super::wire::{Wire, group_id, refused_json, result_cell};
 use super::{done_if, offsets};
+use crate::admin::view::{GapView, GapsView};
 use crate::client::{Broker, Cluster, Described};
 
 #[derive(Debug, Subcommand)]
@@ -18,7 +21,7 @@ pub(super) enum Groups {
     List(List),
     /// Show state, members and positions of groups
     #[command(after_help = DESCRIBE_JSON)]
-    Describe(Named),
+    Describe(Describe),
     /// Delete groups with all their positions and floors; the journal says who
     #[command(after_help = DELETE_JSON)]
     Delete(Named),
@@ -28,7 +31,7 @@ const LIST_JSON: &str = "\
 JSON: groups: [{group, state, type, protocol, coordinator: {id, host, port}}]; null where a server does not tell.";
 const DESCRIBE_JSON: &str = "\
 JSON: groups: [{group, state, type, protocol, assignor, coordinator: {id, host, port}, members: [{member_id, instance_id,
-client_id, host}], offsets: as `offsetd offsets get`}]; groups that are not there are left out, and told on standard error.";
+client_id, host}], offsets: as `offsetd offsets get`, gaps: as `offsetd gaps` (null without --admin)}]; groups that are not there are left out, and told on standard error.";
 const DELETE_JSON: &str =
     "JSON: groups: [{group, deleted, error: {code, name, message}}]; error is null where there is none.";
 
@@ -47,10 +50,36 @@ pub(super) struct Named {
     wire: Wire,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Describe {
+    #[command(flatten)]
+    named: Named,
+    /// Admin listener of an offsetd, for where streams begin and end, lag, and what was lost
+    #[arg(long, value_name = "URL", value_parser = Admin::parse)]
+    admin: Option<Admin>,
+    /// Whose groups they are, for the admin listener
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    tenant: String,
+}
+
+impl Describe {
+    /// Positions of a group with what the admin listener knows of them, where it is to be asked.
+    async fn gaps(&self, group: &str) -> Result<Option<Vec<GapView>>, Failure> {
+        let Some(admin) = &self.admin else { return Ok(None) };
+        let asked = [("tenant", &*self.tenant), ("group", group), ("limit", MAX_POSITIONS)];
+        let path = format!("/v1/gaps?{}", query(asked.into_iter()));
+        let wait = std::time::Duration::from_millis(self.named.wire.timeout_ms);
+        Ok(Some(admin.ask::<GapsView>(&path, wait).await?.gaps))
+    }
+}
+
+/// Positions that the admin listener is asked for: all that it tells.
+const MAX_POSITIONS: &str = "1000";
+
 pub(super) async fn run(command: &Groups) -> Result<ExitCode, Failure> {
     match command {
         Groups::List(List { wire }) => list(wire).await,
-        Groups::Describe(named) => describe(named).await,
+        Groups::Describe(arguments) => describe(arguments).await,
         Groups::Delete(named) => delete(named).await,
     }
 }
@@ -101,7 +130,8 @@ pub(super) fn unknown(group: &str, cluster: &Cluster) -> Failure {
         .hint("`offsetd groups list` shows those that are there; names are case-sensitive".to_owned())
 }
 
-async fn describe(named: &Named) -> Result<ExitCode, Failure> {
+async fn describe(arguments: &Describe) -> Result<ExitCode, Failure> {
+    let named = &arguments.named;
     let mut cluster = named.wire.connect().await?;
     let (mut all, mut documents, mut text) = (true, Vec::new(), String::new());
     for group in &named.groups {
@@ -111,6 +141,8 @@ async fn describe(named: &Named) -> Result<ExitCode, Failure> {
             continue;
         };
         let positions = cluster.offsets(group, None).await?;
+        // A group without positions is none to the admin listener.
+        let gaps = if positions.is_empty() { None } else { arguments.gaps(group).await? };
         if named.wire.output == Output::Json {
             let member = |member: &crate::client::Member| {
                 json!({
@@ -130,6 +162,7 @@ async fn describe(named: &Named) -> Result<ExitCode, Failure> {
                 "coordinator": broker_json(&found.coordinator),
                 "members": members.map(|members| members.iter().map(member).collect::<Vec<_>>()),
                 "offsets": positions.iter().map(offsets::offset_json).collect::<Vec<_>>(),
+                "gaps": gaps,
             }));
             continue;
         }
@@ -140,7 +173,7 @@ async fn describe(named: &Named) -> Result<ExitCode, Failure> {
         if positions.is_empty() {
             text += "\nNothing is committed.\n";
         } else {
-            text += &format!("\n{}", offsets::table(&positions).text());
+            text += &format!("\n{}", offsets::table(&positions, gaps.as_deref()).text());
         }
     }
     match named.wire.output {

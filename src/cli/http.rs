@@ -1,9 +1,11 @@
-//! One GET to the admin listener, and its JSON. Plain HTTP/1.1, a bounded answer, a bounded wait.
+//! One request to the admin listener, and its JSON. Plain HTTP/1.1, a bounded answer, a bounded wait.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::http::request::Builder;
 use hyper::{Request, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::{Duration, timeout};
@@ -42,7 +44,16 @@ impl Admin {
 
     /// Asks, and gives status and body.
     pub(super) async fn get(&self, path: &str, wait: Duration) -> Result<(StatusCode, Bytes), Failure> {
-        match timeout(wait, self.exchange(path)).await {
+        self.send(Request::get(format!("{}{path}", self.path)), Bytes::new(), wait).await
+    }
+
+    async fn send(
+        &self,
+        request: Builder,
+        body: Bytes,
+        wait: Duration,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        match timeout(wait, self.exchange(request, body)).await {
             Ok(answer) => answer,
             Err(_) => {
                 let ms = wait.as_millis();
@@ -52,7 +63,7 @@ impl Admin {
         }
     }
 
-    async fn exchange(&self, path: &str) -> Result<(StatusCode, Bytes), Failure> {
+    async fn exchange(&self, request: Builder, body: Bytes) -> Result<(StatusCode, Bytes), Failure> {
         const NOT_THERE: &str = "is the server running, and is this its admin_listen? --admin URL says another; \
                                  --data-dir DIR reads the store of a server that is stopped";
         const NOT_HTTP: &str = "is this the admin listener, and not the Kafka one?";
@@ -69,10 +80,10 @@ impl Admin {
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(not_http)?;
         // Its error is the sender's, too.
         tokio::spawn(connection);
-        let request = Request::get(format!("{}{path}", self.path))
+        let request = request
             .header(header::HOST, format!("{}:{}", self.host, self.port))
             .header(header::CONNECTION, "close")
-            .body(Empty::<Bytes>::new());
+            .body(Full::new(body));
         let request = request.map_err(|error| failed("cannot ask", &error, "this is a bug"))?;
         let answer = sender.send_request(request).await.map_err(not_http)?;
         let status = answer.status();
@@ -83,7 +94,23 @@ impl Admin {
 
     /// Asks for JSON.
     pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str, wait: Duration) -> Result<T, Failure> {
-        let (status, body) = self.get(path, wait).await?;
+        self.read(self.get(path, wait).await?)
+    }
+
+    /// Tells JSON, and is answered with some.
+    pub(super) async fn tell<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        told: &impl Serialize,
+        wait: Duration,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(told).map_err(Failure::new)?;
+        let request = Request::post(format!("{}{path}", self.path));
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        self.read(self.send(request, body.into(), wait).await?)
+    }
+
+    fn read<T: DeserializeOwned>(&self, (status, body): (StatusCode, Bytes)) -> Result<T, Failure> {
         if status != StatusCode::OK {
             return Err(match serde_json::from_slice::<ErrorView>(&body) {
                 Ok(ErrorView { error, hint }) => Failure::new(error).hint(hint),

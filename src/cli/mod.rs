@@ -1,9 +1,11 @@
 //! The command line: one file per subcommand. Errors are printed as error, cause, hint; exit code 0 is done, 1 is
 //! refused or failed, 2 is usage or configuration.
 
+mod bounds;
 mod check;
 mod demo;
 mod fail;
+mod gaps;
 mod groups;
 mod http;
 mod offsets;
@@ -51,6 +53,8 @@ enum Command {
     Streams(streams::Streams),
     /// Check whether consumers could work with a server (any Kafka-compatible one)
     Check(check::Arguments),
+    /// Show which groups have lost records that were evicted, and how far a group is behind
+    Gaps(gaps::Arguments),
     /// Show which commits would have gone back, and which client is stuck in refusals
     Refusals(refusals::Arguments),
     /// Show who made a position what it is, who else tried, and what was deleted
@@ -66,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Offsets(command) => run_to_end(offsets::run(&command)),
         Command::Streams(command) => run_to_end(streams::run(&command)),
         Command::Check(arguments) => run_to_end(check::run(&arguments)),
+        Command::Gaps(arguments) => run_to_end(gaps::run(&arguments)),
         Command::Refusals(arguments) => run_to_end(refusals::run(&arguments)),
         Command::Why(arguments) => run_to_end(why::run(&arguments)),
     }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::fail::Failure;
 use super::print::{self, Output, Table, cell, maybe};
 use super::wire::{Place, Wire, group_id, refused_json, result_cell};
-use super::{done_if, groups};
+use super::{done_if, gaps, groups};
+use crate::admin::view::GapView;
 use crate::client::{Asked, Cluster, FetchedOffset};
 
 #[derive(Debug, Subcommand)]
@@ -71,14 +72,24 @@ pub(super) fn offset_json(found: &FetchedOffset) -> Value {
     })
 }
 
-/// Positions as a table.
-pub(super) fn table(found: &[FetchedOffset]) -> Table {
-    let mut table = Table::new(&["STREAM", "PARTITION", "OFFSET", "EPOCH", "METADATA"]);
+/// Positions as a table; with what was lost, where that is known.
+pub(super) fn table(found: &[FetchedOffset], gaps: Option<&[GapView]>) -> Table {
+    let mut heads = vec!["STREAM", "PARTITION", "OFFSET", "EPOCH", "METADATA"];
+    if gaps.is_some() {
+        heads.splice(3..3, ["START", "END", "LAG", "SINCE", "LOST"]);
+    }
+    let mut table = Table::new(&heads);
     for one in found {
         let metadata = Some(&one.metadata).filter(|text| !text.is_empty()).map(|text| cell(text));
         let last = one.error.as_ref().map(|refused| print::plain(&refused.to_string())).or(metadata);
         let (stream, partition) = (cell(&one.topic), one.partition.to_string());
-        table.row([stream, partition, maybe(one.offset), maybe(one.leader_epoch), maybe(last)]);
+        let mut row = vec![stream, partition, maybe(one.offset), maybe(one.leader_epoch), maybe(last)];
+        if let Some(gaps) = gaps {
+            let here = |gap: &&GapView| gap.stream == one.topic && gap.partition == one.partition;
+            let numbers = gaps.iter().find(here).map(gaps::numbers);
+            row.splice(3..3, numbers.unwrap_or_else(|| [(); 5].map(|()| print::NOTHING.to_owned())));
+        }
+        table.row(row);
     }
     table
 }
@@ -110,7 +121,7 @@ async fn get(arguments: &Get) -> Result<ExitCode, Failure> {
         let offsets: Vec<_> = found.iter().map(offset_json).collect();
         print::json(&json!({ "group": group, "offsets": offsets }));
     } else if !found.is_empty() {
-        print::out(&table(&found).text());
+        print::out(&table(&found, None).text());
     } else if places.is_empty() {
         print::out("The group is there, and has nothing committed.\n");
     }

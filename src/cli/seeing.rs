@@ -1,4 +1,4 @@
-//! Where `why` and `refusals` get their answers: the admin listener of a server that runs, or the store of one that does not.
+//! Where `why`, `refusals` and `gaps` get their answers: the admin listener of a server that runs, or the store of one that does not.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::embed::{OffsetStore, Tenant};
 use crate::store::StoreError;
 use crate::store::redb::is_store;
 
-/// Options of `why` and `refusals`.
+/// Options of `why`, `refusals` and `gaps`.
 #[derive(Debug, Args)]
 pub(super) struct Seeing {
     /// Admin listener of the server
@@ -26,7 +26,7 @@ pub(super) struct Seeing {
     /// Whose groups and streams
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(super) tenant: String,
-    /// At most so many events of each list
+    /// At most so many entries of each list
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub(super) limit: u64,
     /// Longest wait for the answer
@@ -35,6 +35,12 @@ pub(super) struct Seeing {
     /// Shape of the output
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
+}
+
+/// Names and values as a query string.
+pub(super) fn query<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let pair = |(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+    all.map(pair).collect::<Vec<String>>().join("&")
 }
 
 impl Seeing {
@@ -50,10 +56,7 @@ impl Seeing {
     ) -> Result<T, Failure> {
         let limit = self.limit.to_string();
         let all = [("tenant", &*self.tenant), ("limit", &*limit)].into_iter().chain(names.iter().copied());
-        let pair =
-            |(name, value): (&str, &str)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
-        let query: Vec<String> = all.map(pair).collect();
-        let path = format!("/v1/{what}?{}", query.join("&"));
+        let path = format!("/v1/{what}?{}", query(all));
         self.admin.ask(&path, Duration::from_millis(self.timeout_ms)).await
     }
 

@@ -1,10 +1,11 @@
-//! `offsetd streams list|create|delete`, by the protocol: what Kafka calls topics.
+//! `offsetd streams list|create|delete`, by the protocol: what Kafka calls topics; and `bounds`, which Kafka has not.
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::bounds::{self, Bounds};
 use super::done_if;
 use super::fail::Failure;
 use super::print::{self, Output, Table, cell, maybe};
@@ -22,6 +23,9 @@ pub(super) enum Streams {
     /// Delete streams
     #[command(after_help = DELETE_JSON)]
     Delete(Delete),
+    /// Where streams begin and end: see, or tell (offsetd, by its admin listener)
+    #[command(subcommand)]
+    Bounds(Bounds),
 }
 
 const LIST_JSON: &str = "\
@@ -70,6 +74,7 @@ pub(super) async fn run(command: &Streams) -> Result<ExitCode, Failure> {
         Streams::List(arguments) => list(arguments).await,
         Streams::Create(arguments) => create(arguments).await,
         Streams::Delete(arguments) => delete(arguments).await,
+        Streams::Bounds(command) => bounds::run(command).await,
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Address of the admin HTTP listener (health, metrics), or `none`.
     pub admin_listen: String,
+    /// What the admin listener may do.
+    pub admin: AdminConfig,
     /// The guard, for all tenants.
     pub guard: GuardConfig,
     /// Tenants with settings of their own. Others come into being by being named in a listener.
@@ -66,6 +68,14 @@ pub struct ListenerConfig {
     /// Its clients' tenant.
     #[serde(default = "default_tenant")]
     pub tenant: String,
+}
+
+/// What the admin listener may do: it asks nobody who they are.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// Whether it may be told where streams end that are kept elsewhere (`POST /v1/bounds`).
+    pub allow_changes: bool,
 }
 
 /// What to do with commits that would go back.
@@ -331,6 +341,7 @@ impl Default for Config {
             listeners: Vec::new(),
             data_dir: PathBuf::from("./offsetd-data"),
             admin_listen: "127.0.0.1:9644".to_owned(),
+            admin: AdminConfig::default(),
             guard: GuardConfig::default(),
             tenants: Vec::new(),
             streams: StreamsConfig::default(),

@@ -1,8 +1,10 @@
 //! The shell round model and store: verbs for the APIs, back-pressure, and the word that the store has failed. Knows
 //! no wire types.
 
+pub mod bounds;
 mod cell;
 pub mod expiry;
+pub mod gaps;
 pub mod guard;
 pub mod logs;
 pub mod membership;

@@ -53,6 +53,9 @@ pub enum Refusal {
     /// Bounds with a negative start or an end below it.
     #[error("no records are from {} to {}", .0.start, .0.end)]
     InvalidBounds(Bounds),
+    /// A stream's records are in memory here: nobody else says where they begin and end.
+    #[error("its records are in memory here, and nobody else can say where they begin and end")]
+    RecordsAreHere,
     /// The bounds of a stream in memory do not go back.
     #[error("bounds of {proposed} are lower than those that stand, {stored}")]
     BoundsBack {

@@ -1,7 +1,9 @@
-//! What an operator asks of the history, and is answered: who moved a position, and which client is stuck in refusals.
+//! What an operator asks, and is answered: who moved a position, which client is stuck in refusals, which group has lost what.
 
 use std::sync::Arc;
 
+use super::bounds::{Bounds, Gap};
+use super::names::{GroupName, Partition, StreamName};
 use super::offset::Committed;
 use super::op::{Actor, Event};
 
@@ -47,4 +49,39 @@ pub struct RefusedClient {
     pub places: usize,
     /// The last time, in milliseconds since the Unix epoch.
     pub last_ms: i64,
+}
+
+/// Where a group is on a partition, and where that begins and ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lag {
+    /// The stream.
+    pub stream: StreamName,
+    /// The partition.
+    pub partition: Partition,
+    /// Where the group is.
+    pub committed: i64,
+    /// Where the records begin and end, if anybody has said.
+    pub bounds: Option<Bounds>,
+    /// Records lost since the group last committed at or beyond the start, or took notice.
+    pub lost_since: u64,
+    /// Records lost in all, with these.
+    pub lost_total: u64,
+}
+
+impl Lag {
+    /// How many offsets the group is behind the end, if that is known.
+    pub fn records(&self) -> Option<u64> {
+        self.bounds.map(|bounds| u64::try_from(bounds.end.saturating_sub(self.committed.max(0))).unwrap_or(0))
+    }
+}
+
+/// What the groups of a tenant have lost.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Gaps {
+    /// Groups that have lost something that they have not left behind yet.
+    pub groups: u64,
+    /// How many records that is.
+    pub lost_since: u64,
+    /// Those that have lost most, the most first.
+    pub worst: Vec<(GroupName, Gap)>,
 }

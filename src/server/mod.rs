@@ -21,6 +21,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, ServerConfig};
 use crate::coordinator::Coordinator;
 use crate::coordinator::expiry::Expiry;
+use crate::coordinator::gaps::GapLook;
 use crate::embed::{self, BatchStats, OffsetStore};
 use crate::metrics::Metrics;
 use crate::model::names::TenantId;
@@ -171,7 +172,12 @@ impl Server {
         }
         let mut failed = self.coordinator.failed();
         let admin = self.admin.map(|(listener, _)| {
-            let state = admin::State::new(self.coordinator.clone(), drained, failed.clone());
+            let state = admin::State::new(
+                self.coordinator.clone(),
+                drained,
+                failed.clone(),
+                self.room.config.admin.allow_changes,
+            );
             let config = self.server;
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });
@@ -181,6 +187,7 @@ impl Server {
         let mut members = tokio::spawn(members.run(move || wall.now_ms()));
         let expiry = tokio::spawn(self.expiry.run(self.coordinator.clone(), clock));
         let mut logs = tokio::spawn(self.coordinator.clone().look_after_logs());
+        let gaps = tokio::spawn(GapLook::default().run(self.coordinator.clone()));
         let probing = async {
             loop {
                 tokio::time::sleep(PROBE_EVERY).await;
@@ -219,6 +226,7 @@ impl Server {
         }
         draining.send_replace(true);
         expiry.abort();
+        gaps.abort();
         members.abort();
         logs.abort();
         let all_done = async { while tasks.join_next().await.is_some() {} };

@@ -237,8 +237,8 @@ pub trait Store: Send + Sync + 'static {
     /// The same of all groups of a tenant, of groups sorted after `after`: a page of them, of whole groups.
     fn gap_page(&self, tenant: TenantId, after: Option<&GroupName>) -> Result<GapPage, StoreError>;
 
-    /// A number that changes whenever somebody has said that records of some partition begin elsewhere: until then no
-    /// position has got a gap. It begins anew with every opening.
+    /// A number that changes whenever somebody has said that records of some partition begin elsewhere than before: until
+    /// then no group has lost anything more. It begins anew with every opening.
     fn starts_moved(&self) -> Result<u64, StoreError>;
 
     /// The eviction baseline a group has noted on a partition.

@@ -166,6 +166,7 @@ pub fn of_group(refusal: &Refusal) -> Code {
         | Refusal::NotMorePartitions { .. }
         | Refusal::InvalidBounds(_)
         | Refusal::BoundsBack { .. }
+        | Refusal::RecordsAreHere
         | Refusal::MetadataTooLarge { .. } => INVALID_REQUEST,
         Refusal::NoSpace { .. } => NO_SPACE,
     }

@@ -26,6 +26,7 @@ mod expiry;
 mod failure;
 mod fetch;
 mod find_coordinator;
+mod gaps;
 mod guard;
 mod heartbeat;
 mod hostile;
