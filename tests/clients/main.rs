@@ -9,6 +9,7 @@ mod golden;
 mod groups;
 mod member;
 mod membership;
+mod resets;
 mod server;
 mod tools;
 mod walk;
