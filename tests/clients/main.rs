@@ -10,6 +10,7 @@ mod groups;
 mod member;
 mod membership;
 mod resets;
+mod rolling;
 mod server;
 mod tools;
 mod walk;
