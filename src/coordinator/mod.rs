@@ -11,6 +11,8 @@ mod seen;
 pub mod space;
 mod story;
 mod streams;
+mod tally;
+mod turns;
 
 use std::sync::Arc;
 
@@ -96,6 +98,7 @@ impl Coordinator {
             offsets.clone(),
             config.group_settings(),
             config.groups.max_tenant_bytes,
+            metrics.clone(),
             clock.now_ms(),
         )?;
         Ok(Self {

@@ -6,6 +6,7 @@
 //! looks.
 
 mod api;
+mod group;
 mod tenant;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use api::ApiMeter;
+pub use group::GroupMeter;
 pub use tenant::{CommitResult, TenantMeter};
 
 /// Upper bounds of latencies, in seconds: 50 microseconds to 10 seconds.
@@ -56,6 +58,7 @@ pub struct Metrics {
     registry: Registry,
     apis: api::Apis,
     tenants: tenant::Tenants,
+    groups: group::Groups,
     /// Open connections.
     pub connections: Gauge,
     /// Connections accepted.
@@ -123,6 +126,7 @@ impl Metrics {
         registry.register("build", "The version that runs", version);
         let apis = api::Apis::register(registry);
         let tenants = tenant::Tenants::register(registry);
+        let groups = group::Groups::register(registry);
         let connections = Gauge::default();
         registry.register("connections", "Open connections", connections.clone());
         let connections_accepted = Counter::default();
@@ -148,6 +152,7 @@ impl Metrics {
             registry: all,
             apis,
             tenants,
+            groups,
             connections,
             connections_accepted,
             connections_refused,
@@ -167,6 +172,11 @@ impl Metrics {
     /// Counts of a tenant.
     pub fn tenant(&self, tenant: &str) -> TenantMeter {
         self.tenants.meter(tenant)
+    }
+
+    /// Counts of a tenant's groups.
+    pub fn groups(&self, tenant: &str) -> GroupMeter {
+        self.groups.meter(tenant)
     }
 
     /// Counts a connection that was closed on purpose.

@@ -36,6 +36,7 @@ mod list_groups;
 mod list_offsets;
 mod member_durability;
 mod member_limits;
+mod member_metrics;
 mod members;
 mod metadata;
 mod metrics;
