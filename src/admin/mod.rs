@@ -53,6 +53,7 @@ pub async fn serve(listener: TcpListener, state: State, config: &ServerConfig) {
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics))
+        .route("/v1/expired", get(seeing::expired))
         .route("/v1/refusals", get(seeing::refusals))
         .route("/v1/why", get(seeing::why))
         .layer(axum::middleware::map_response(closing))

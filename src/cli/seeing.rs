@@ -1,4 +1,4 @@
-//! Where `why` and `refusals` get their answers: the admin listener of a server that runs, or the store of one that does not.
+//! Where `why`, `refusals` and `groups expired` get their answers: the admin listener of a server that runs, or the store of one that does not.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::embed::{OffsetStore, Tenant};
 use crate::store::StoreError;
 use crate::store::redb::is_store;
 
-/// Options of `why` and `refusals`.
+/// Options of `why`, `refusals` and `groups expired`.
 #[derive(Debug, Args)]
 pub(super) struct Seeing {
     /// Admin listener of the server
@@ -26,7 +26,7 @@ pub(super) struct Seeing {
     /// Whose groups and streams
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(super) tenant: String,
-    /// At most so many events of each list
+    /// At most so many of each list
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub(super) limit: u64,
     /// Longest wait for the answer

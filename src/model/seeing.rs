@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::names::GroupName;
 use super::offset::Committed;
 use super::op::{Actor, Event};
 
@@ -47,4 +48,22 @@ pub struct RefusedClient {
     pub places: usize,
     /// The last time, in milliseconds since the Unix epoch.
     pub last_ms: i64,
+}
+
+/// A group of which only floors are left: every position has expired, and nobody has committed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiredGroup {
+    /// Its id.
+    pub group: GroupName,
+    /// How many floors it has, one per partition.
+    pub floors: usize,
+}
+
+/// Some of these groups, sorted: see [`Store::expired`](crate::store::Store::expired).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExpiredGroups {
+    /// What was found.
+    pub groups: Vec<ExpiredGroup>,
+    /// Where to go on: the last group looked at. `None` at the end.
+    pub next: Option<GroupName>,
 }
