@@ -64,6 +64,7 @@ pub async fn serve(listener: TcpListener, state: State, config: &ServerConfig) {
         .route("/v1/bounds", get(bounds::bounds).post(bounds::tell_bounds))
         .layer(DefaultBodyLimit::max(bounds::MAX_BODY_BYTES))
         .route("/v1/gaps", get(bounds::gaps))
+        .route("/v1/expired", get(seeing::expired))
         .route("/v1/refusals", get(seeing::refusals))
         .route("/v1/why", get(seeing::why))
         .layer(axum::middleware::map_response(closing))

@@ -1,5 +1,5 @@
-//! `GET /v1/refusals` and `GET /v1/why`: who was refused, and who made a position what it is, as JSON (`view`). The history is
-//! read on a thread that may block, by a few at a time.
+//! `GET /v1/refusals`, `GET /v1/why`, `GET /v1/expired`: who was refused, who made a position what it is, and which groups no
+//! list has any more, as JSON (`view`). They are read on a thread that may block, by a few at a time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use super::view::{ErrorView, RefusalsView, WhyView};
+use super::view::{ErrorView, ExpiredView, RefusalsView, WhyView};
 use crate::coordinator::Coordinator;
 use crate::model::names::NameError;
 use crate::model::seeing::MAX_EVENTS;
@@ -73,6 +73,22 @@ pub(super) async fn refusals(State(state): State<super::State>, RawQuery(query):
             let found = coordinator.refusals(&tenant, group.as_deref(), after, limit).map_err(failed)?;
             let refusals = found.ok_or_else(|| no_tenant(&coordinator, &tenant))?;
             Ok(RefusalsView::new(&tenant, &refusals))
+        };
+        in_turn(&state.turns, walk).await
+    })
+    .await
+}
+
+pub(super) async fn expired(State(state): State<super::State>, RawQuery(query): RawQuery) -> Response {
+    answer(async {
+        let mut asked = Asked::parse(query.as_deref(), &["tenant", "limit", "after"])?;
+        let (tenant, limit) = (asked.tenant(), asked.limit()?);
+        let after = asked.take("after");
+        let coordinator = state.coordinator;
+        let walk = move || {
+            let found = coordinator.expired_groups(&tenant, after.as_deref(), limit).map_err(failed)?;
+            let groups = found.ok_or_else(|| no_tenant(&coordinator, &tenant))?;
+            Ok(ExpiredView::new(&tenant, &groups))
         };
         in_turn(&state.turns, walk).await
     })

@@ -8,7 +8,7 @@ use crate::model::bounds::{Bounds, Gap};
 use crate::model::names::{GroupName, Partition};
 use crate::model::offset::{Committed, Mode, NO_EPOCH};
 use crate::model::op::{Actor, CommitKind, Event, EventKind};
-use crate::model::seeing::{Gaps, Lag, Refusals, RefusedClient, Why};
+use crate::model::seeing::{ExpiredGroups, Gaps, Lag, Refusals, RefusedClient, Why};
 
 /// Who did something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,6 +262,38 @@ impl RefusalsView {
             clients: refusals.clients.iter().map(RefusedClientView::from).collect(),
             refusals: views(&refusals.events),
         }
+    }
+}
+
+/// A group of which only floors are left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiredGroupView {
+    /// Its id.
+    pub group: String,
+    /// Partitions on which a lower commit is still refused.
+    pub floors: usize,
+}
+
+/// The answer of `/v1/expired`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiredView {
+    /// The tenant.
+    pub tenant: String,
+    /// The groups, by id.
+    pub groups: Vec<ExpiredGroupView>,
+    /// There may be more: ask again with `after` set to this.
+    pub next: Option<String>,
+}
+
+impl ExpiredView {
+    /// Puts the answer together.
+    pub fn new(tenant: &str, found: &ExpiredGroups) -> Self {
+        let group = |group: &crate::model::seeing::ExpiredGroup| ExpiredGroupView {
+            group: group.group.as_str().to_owned(),
+            floors: group.floors,
+        };
+        let next = found.next.as_ref().map(|next| next.as_str().to_owned());
+        Self { tenant: tenant.to_owned(), groups: found.groups.iter().map(group).collect(), next }
     }
 }
 

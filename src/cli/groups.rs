@@ -1,4 +1,4 @@
-//! `offsetd groups list|describe|delete`, by the protocol.
+//! `offsetd groups list|describe|delete`, by the protocol; and `groups expired`, by the admin listener.
 
 use std::process::ExitCode;
 
@@ -8,10 +8,10 @@ use serde_json::json;
 use super::fail::Failure;
 use super::http::Admin;
 use super::print::{self, NOTHING, Output, Table, cell, maybe};
-use super::seeing::query;
+use super::seeing::{Seeing, query};
 use super::wire::{Wire, group_id, refused_json, result_cell};
 use super::{done_if, offsets};
-use crate::admin::view::{GapView, GapsView};
+use crate::admin::view::{ExpiredView, GapView, GapsView};
 use crate::client::{Broker, Cluster, Described};
 
 #[derive(Debug, Subcommand)]
@@ -22,6 +22,9 @@ pub(super) enum Groups {
     /// Show state, members and positions of groups
     #[command(after_help = DESCRIBE_JSON)]
     Describe(Describe),
+    /// List groups of which only floors are left: all their offsets have expired (offsetd only)
+    #[command(after_help = EXPIRED_HELP)]
+    Expired(Expired),
     /// Delete groups with all their positions and floors; the journal says who
     #[command(after_help = DELETE_JSON)]
     Delete(Named),
@@ -32,6 +35,11 @@ JSON: groups: [{group, state, type, protocol, coordinator: {id, host, port}}]; n
 const DESCRIBE_JSON: &str = "\
 JSON: groups: [{group, state, type, protocol, assignor, coordinator: {id, host, port}, members: [{member_id, instance_id,
 client_id, host}], offsets: as `offsetd offsets get`, gaps: as `offsetd gaps` (null without --admin)}]; groups that are not there are left out, and told on standard error.";
+const EXPIRED_HELP: &str = "\
+They are in no other list, and count against streams.max_groups_per_tenant. A commit brings one back, unless it is below its
+floor; `offsetd groups delete GROUP` clears it for good.
+
+JSON: tenant, groups: [{group, floors}], next: the value of --after that goes on, or null.";
 const DELETE_JSON: &str =
     "JSON: groups: [{group, deleted, error: {code, name, message}}]; error is null where there is none.";
 
@@ -76,10 +84,20 @@ impl Describe {
 /// Positions that the admin listener is asked for: all that it tells.
 const MAX_POSITIONS: &str = "1000";
 
+#[derive(Debug, Args)]
+pub(super) struct Expired {
+    /// Go on after this group
+    #[arg(long, value_name = "GROUP", value_parser = group_id)]
+    after: Option<String>,
+    #[command(flatten)]
+    seeing: Seeing,
+}
+
 pub(super) async fn run(command: &Groups) -> Result<ExitCode, Failure> {
     match command {
         Groups::List(List { wire }) => list(wire).await,
         Groups::Describe(arguments) => describe(arguments).await,
+        Groups::Expired(asked) => expired(asked).await,
         Groups::Delete(named) => delete(named).await,
     }
 }
@@ -120,6 +138,34 @@ async fn list(wire: &Wire) -> Result<ExitCode, Failure> {
         ]);
     }
     print::out(&if table.is_empty() { "There are no groups.\n".to_owned() } else { table.text() });
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn expired(Expired { after, seeing }: &Expired) -> Result<ExitCode, Failure> {
+    let view: ExpiredView = match &seeing.data_dir {
+        Some(dir) => {
+            let found = seeing.open(dir)?.expired_groups(after.as_deref(), seeing.limit());
+            ExpiredView::new(&seeing.tenant, &found.map_err(Failure::new)?)
+        }
+        None => {
+            let after: Vec<_> = after.iter().map(|after| ("after", after.as_str())).collect();
+            seeing.ask("expired", &after).await?
+        }
+    };
+    if seeing.output == Output::Json {
+        print::json(&view);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(&["GROUP", "FLOORS"]);
+    for group in &view.groups {
+        table.row([cell(&group.group), group.floors.to_string()]);
+    }
+    let tenant = cell(&view.tenant);
+    print::out(&match (table.is_empty(), &view.next) {
+        (true, _) => format!("Tenant {tenant} has no group of which only floors are left.\n"),
+        (false, None) => table.text(),
+        (false, Some(next)) => format!("{}\nThere may be more: --after {}\n", table.text(), cell(next)),
+    });
     Ok(ExitCode::SUCCESS)
 }
 

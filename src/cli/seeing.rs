@@ -1,4 +1,5 @@
-//! Where `why`, `refusals` and `gaps` get their answers: the admin listener of a server that runs, or the store of one that does not.
+//! Where `why`, `refusals`, `gaps` and `groups expired` get their answers: the admin listener of a server that runs, or the
+//! store of one that does not.
 
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ use crate::embed::{OffsetStore, Tenant};
 use crate::store::StoreError;
 use crate::store::redb::is_store;
 
-/// Options of `why`, `refusals` and `gaps`.
+/// Options of `why`, `refusals`, `gaps` and `groups expired`.
 #[derive(Debug, Args)]
 pub(super) struct Seeing {
     /// Admin listener of the server

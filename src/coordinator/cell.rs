@@ -1,10 +1,11 @@
 //! A group as the coordinator holds it: its state machine, who waits for it, and what is on its way to the journal.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use super::tally::{Counted, Tally};
 use crate::model::group::{self, Answer, Group, Snapshot, State};
 use crate::model::names::{GroupName, TenantId};
 use crate::model::refusal::Refusal;
@@ -43,6 +44,7 @@ pub(super) struct Cell {
     pub(super) id: u64,
     pub(super) tenant: TenantId,
     pub(super) name: GroupName,
+    pub(super) tally: Arc<Tally>,
     pub(super) inner: Mutex<Inner>,
 }
 
@@ -57,8 +59,10 @@ pub(super) struct Inner {
     /// A snapshot is on its way to the journal: newer ones wait, and the last of them stands for all.
     pub(super) saving: bool,
     pub(super) next_snapshot: Option<(u64, Snapshot)>,
-    /// Bytes its members hold, as counted for the tenant.
-    pub(super) bytes: usize,
+    /// As it was counted for the tenant last.
+    pub(super) counted: Counted,
+    /// When the rebalance began that is under way.
+    pub(super) rebalancing_since: Option<u64>,
     /// A step was begun and not ended: what it left cannot be trusted.
     pub(super) stepping: bool,
     /// Not in the map any more: look again.

@@ -1,5 +1,5 @@
-//! The shell round `model::group`: a cell per group that has, or had, members; requests that wait for their answers; one
-//! task that fires timers and hears from the journal.
+//! The shell round `model::group`: a cell per group that has, or had, members, and requests that wait for their answers.
+//! Timers and the journal's word are `turns`.
 //!
 //! Locks are taken in one order, cell before map and timers, and nothing is awaited under one. A snapshot is queued for
 //! the journal, and so is a commit that a group admits, while its cell is locked: journal order is the group's order.
@@ -7,19 +7,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::cell::{Cell, Inner};
 use super::story;
+use super::tally::{Counted, Tally};
+use super::turns::Heard;
 use crate::embed::OffsetStore;
+use crate::metrics::Metrics;
 use crate::model::group::{
     self, Answer, BadSnapshot, Description, Event, Group, Input, JoinAnswer, JoinRequest, MemberClaim,
     Output, Settings, Snapshot, State,
 };
 use crate::model::names::{GroupName, TenantId};
-use crate::model::op::{Op, Outcome};
 use crate::model::refusal::Refusal;
 use crate::store::StoreError;
 
@@ -28,26 +30,18 @@ pub use super::cell::{Lost, Waiting};
 /// Every group that has members, had some, or waits for the first.
 #[derive(Debug)]
 pub struct Memberships {
-    offsets: OffsetStore,
+    pub(super) offsets: OffsetStore,
     settings: Arc<Settings>,
-    cells: RwLock<HashMap<TenantId, HashMap<GroupName, Arc<Cell>>>>,
-    timers: Mutex<BTreeMap<(u64, u64), Arc<Cell>>>,
-    sooner: Notify,
-    heard: mpsc::UnboundedSender<Heard>,
-    hears: Mutex<Option<mpsc::UnboundedReceiver<Heard>>>,
+    pub(super) cells: RwLock<HashMap<TenantId, HashMap<GroupName, Arc<Cell>>>>,
+    pub(super) timers: Mutex<BTreeMap<(u64, u64), Arc<Cell>>>,
+    pub(super) sooner: Notify,
+    pub(super) heard: mpsc::UnboundedSender<Heard>,
+    pub(super) hears: Mutex<Option<mpsc::UnboundedReceiver<Heard>>>,
     next: AtomicU64,
-    /// Bytes that the members of each tenant's groups hold.
-    bytes: Mutex<HashMap<TenantId, usize>>,
+    tallies: RwLock<HashMap<TenantId, Arc<Tally>>>,
+    metrics: Arc<Metrics>,
     max_tenant_bytes: usize,
     started: Instant,
-}
-
-/// The journal's word about a snapshot.
-#[derive(Debug)]
-struct Heard {
-    cell: Arc<Cell>,
-    seq: u64,
-    outcome: Result<Result<(), Refusal>, Arc<StoreError>>,
 }
 
 impl Memberships {
@@ -57,6 +51,7 @@ impl Memberships {
         offsets: OffsetStore,
         settings: Settings,
         max_tenant_bytes: usize,
+        metrics: Arc<Metrics>,
         now_ms: i64,
     ) -> Result<Arc<Self>, StoreError> {
         #[allow(
@@ -72,41 +67,63 @@ impl Memberships {
             heard,
             hears: Mutex::new(Some(hears)),
             next: AtomicU64::new(1),
-            bytes: Mutex::default(),
+            tallies: RwLock::default(),
+            metrics,
             max_tenant_bytes,
             started: Instant::now(),
             offsets,
         });
+        // Metrics are there from the start.
+        for (tenant, _) in this.offsets.store().tenants()? {
+            this.tally(tenant);
+        }
         for (tenant, name, snapshot) in this.offsets.store().memberships()? {
             let mut out = Vec::new();
             let kept = Snapshot::clone(&snapshot);
+            let empty_since_ms = snapshot.empty_since_ms().unwrap_or(now_ms);
             let group = Group::restore(this.settings.clone(), kept, this.now_ms(), &mut out);
             let group = group.map_err(|error| bad(&name, error))?;
-            let cell = this.cell(tenant, &name, group, now_ms);
+            let cell = this.cell(tenant, &name, group, empty_since_ms);
             this.settle(&cell, &mut cell.lock(), out, now_ms);
         }
         Ok(this)
     }
 
     /// Milliseconds since this server began; never set back.
-    fn now_ms(&self) -> u64 {
+    pub(super) fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn cell(&self, tenant: TenantId, name: &GroupName, group: Group, now_ms: i64) -> Arc<Cell> {
+    /// What is counted of a tenant's groups.
+    fn tally(&self, tenant: TenantId) -> Arc<Tally> {
+        let known = self.tallies.read().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned();
+        known.unwrap_or_else(|| {
+            // Once a tenant. One that the store does not know any more, since it is closed, is told by number.
+            let tenants = self.offsets.store().tenants().unwrap_or_default();
+            let named = tenants.into_iter().find(|(id, _)| *id == tenant);
+            let name = named.map_or_else(|| tenant.0.to_string(), |(_, name)| name.as_str().to_owned());
+            let mut tallies = self.tallies.write().unwrap_or_else(PoisonError::into_inner);
+            let tally = || Arc::new(Tally::new(name.clone(), self.metrics.groups(&name)));
+            tallies.entry(tenant).or_insert_with(tally).clone()
+        })
+    }
+
+    fn cell(&self, tenant: TenantId, name: &GroupName, group: Group, empty_since_ms: i64) -> Arc<Cell> {
         let inner = Inner {
             group,
             waiting: HashMap::new(),
             scheduled: None,
-            empty_since_ms: now_ms,
+            empty_since_ms,
             saving: false,
             next_snapshot: None,
-            bytes: 0,
+            counted: Counted::default(),
+            rebalancing_since: None,
             stepping: false,
             gone: false,
         };
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let cell = Arc::new(Cell { id, tenant, name: name.clone(), inner: Mutex::new(inner) });
+        let tally = self.tally(tenant);
+        let cell = Arc::new(Cell { id, tenant, name: name.clone(), tally, inner: Mutex::new(inner) });
         let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
         // Another may have been quicker.
         cells.entry(tenant).or_default().entry(name.clone()).or_insert(cell).clone()
@@ -138,8 +155,7 @@ impl Memberships {
     /// JoinGroup. `wall_ms`: milliseconds since the Unix epoch.
     pub fn join(&self, tenant: TenantId, name: &GroupName, request: JoinRequest, wall_ms: i64) -> Waiting {
         let (sender, receiver) = oneshot::channel();
-        let held = lock(&self.bytes).get(&tenant).copied().unwrap_or(0);
-        if held >= self.max_tenant_bytes {
+        if self.tally(tenant).bytes() >= self.max_tenant_bytes {
             let limit = self.max_tenant_bytes;
             let result = Err(Refusal::GroupFull { what: "bytes", limit });
             let _ = sender.send(Ok(Answer::Join(JoinAnswer { member_id: request.member_id, result })));
@@ -248,7 +264,7 @@ impl Memberships {
         }
     }
 
-    fn step(&self, cell: &Arc<Cell>, inner: &mut Inner, input: Input, wall_ms: i64) {
+    pub(super) fn step(&self, cell: &Arc<Cell>, inner: &mut Inner, input: Input, wall_ms: i64) {
         if inner.stepping {
             // Another step of it panicked. What is durable comes back with the next start; until then it is refused.
             return self.end(cell, inner, &Lost::Refused(Refusal::CoordinatorGone));
@@ -258,16 +274,6 @@ impl Memberships {
         inner.group.step(self.now_ms(), input, &mut out);
         inner.stepping = false;
         self.settle(cell, inner, out, wall_ms);
-    }
-
-    /// Keeps the tenant's count of what its groups' members hold.
-    fn count(&self, tenant: TenantId, inner: &mut Inner, bytes: usize) {
-        let held = std::mem::replace(&mut inner.bytes, bytes);
-        if held != bytes {
-            let mut tenants = lock(&self.bytes);
-            let sum = tenants.entry(tenant).or_default();
-            *sum = (*sum + bytes).saturating_sub(held);
-        }
     }
 
     /// Does what the group wants done.
@@ -280,26 +286,28 @@ impl Memberships {
                         let _ = sender.send(Ok(answer));
                     }
                 }
-                Output::Persist { seq, snapshot } if inner.saving => {
-                    inner.next_snapshot = Some((seq, snapshot));
-                }
-                Output::Persist { seq, snapshot } => {
-                    inner.saving = true;
-                    self.persist(cell, seq, snapshot);
+                Output::Persist { seq, mut snapshot } => {
+                    snapshot.stamp(inner.empty_since_ms);
+                    if inner.saving {
+                        inner.next_snapshot = Some((seq, snapshot));
+                    } else {
+                        inner.saving = true;
+                        self.persist(cell, seq, snapshot);
+                    }
                 }
                 Output::Event(event) => {
                     if matches!(event, Event::Emptied { .. }) {
                         inner.empty_since_ms = wall_ms;
                     }
-                    story::tell(cell.name.as_str(), &event);
+                    cell.tally.event(&event, &mut inner.rebalancing_since, self.now_ms());
+                    story::tell(&cell.tally, cell.name.as_str(), &event);
                 }
             }
         }
         if inner.group.is_vacant() && inner.waiting.is_empty() {
             return self.end(cell, inner, &Lost::Refused(Refusal::UnknownGroup));
         }
-        let bytes = inner.group.bytes();
-        self.count(cell.tenant, inner, bytes);
+        cell.tally.change(&mut inner.counted, Counted::of(&inner.group));
         self.schedule(cell, inner);
     }
 
@@ -313,96 +321,6 @@ impl Memberships {
             timers.insert((due, cell.id), cell.clone());
             if timers.keys().next() == Some(&(due, cell.id)) {
                 self.sooner.notify_one();
-            }
-        }
-    }
-
-    fn persist(&self, cell: &Arc<Cell>, seq: u64, snapshot: Snapshot) {
-        let (tenant, group) = (cell.tenant, cell.name.clone());
-        let (heard, cell) = (self.heard.clone(), cell.clone());
-        // On the commit thread, which must not wait for a cell.
-        let done = move |answer: crate::embed::committer::Answer| {
-            let outcome = answer.map(|outcome| match outcome {
-                Outcome::MembershipSaved(result) => result,
-                other => unreachable!("members are answered by {other:?}"),
-            });
-            let _ = heard.send(Heard { cell, seq, outcome });
-        };
-        let op = Op::SaveMembership { tenant, group, snapshot: Arc::new(snapshot) };
-        self.offsets.committer().submit(op, Box::new(done));
-    }
-
-    /// Takes a group out, and tells all who wait.
-    fn end(&self, cell: &Arc<Cell>, inner: &mut Inner, lost: &Lost) {
-        inner.gone = true;
-        inner.next_snapshot = None;
-        inner.group.close();
-        self.count(cell.tenant, inner, 0);
-        for (_, sender) in inner.waiting.drain() {
-            let _ = sender.send(Err(lost.clone()));
-        }
-        if let Some(scheduled) = inner.scheduled.take() {
-            lock(&self.timers).remove(&(scheduled, cell.id));
-        }
-        let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(groups) = cells.get_mut(&cell.tenant)
-            && groups.get(cell.name.as_str()).is_some_and(|here| here.id == cell.id)
-        {
-            groups.remove(cell.name.as_str());
-        }
-    }
-
-    /// Fires timers and hears from the journal, for ever. `wall_ms` tells the milliseconds since the Unix epoch.
-    pub async fn run(self: Arc<Self>, wall_ms: impl Fn() -> i64 + Send) {
-        let Some(mut hears) = lock(&self.hears).take() else { return };
-        loop {
-            let next = lock(&self.timers).keys().next().map(|(due, _)| *due);
-            let wait = next.map(|due| Duration::from_millis(due.saturating_sub(self.now_ms())));
-            tokio::select! {
-                heard = hears.recv() => match heard {
-                    Some(heard) => self.hear(heard, wall_ms()),
-                    None => return,
-                },
-                () = self.sooner.notified() => {}
-                () = tokio::time::sleep(wait.unwrap_or(Duration::from_secs(3_600))) => self.fire(wall_ms()),
-            }
-        }
-    }
-
-    fn hear(&self, Heard { cell, seq, outcome }: Heard, wall_ms: i64) {
-        let mut inner = cell.lock();
-        if inner.gone {
-            return;
-        }
-        match outcome {
-            Ok(Ok(())) => {
-                match inner.next_snapshot.take() {
-                    Some((seq, snapshot)) => self.persist(&cell, seq, snapshot),
-                    None => inner.saving = false,
-                }
-                self.step(&cell, &mut inner, Input::Persisted { seq }, wall_ms);
-            }
-            Ok(Err(refusal)) => {
-                tracing::warn!(group = cell.name.as_str(), "a group could not be kept: {refusal}");
-                self.end(&cell, &mut inner, &Lost::Refused(refusal));
-            }
-            Err(_) => self.end(&cell, &mut inner, &Lost::Store),
-        }
-    }
-
-    fn fire(&self, wall_ms: i64) {
-        loop {
-            let cell = {
-                let mut timers = lock(&self.timers);
-                let Some(first) = timers.first_entry().filter(|first| first.key().0 <= self.now_ms()) else {
-                    return;
-                };
-                first.remove()
-            };
-            let mut inner = cell.lock();
-            inner.scheduled = None;
-            if !inner.gone {
-                self.step(&cell, &mut inner, Input::Tick, wall_ms);
             }
         }
     }
@@ -438,6 +356,6 @@ fn bad(name: &GroupName, error: BadSnapshot) -> StoreError {
     StoreError::Closed { because: format!("the members of group {name:?} cannot be read: {error}") }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,6 +14,8 @@ mod seen;
 pub mod space;
 mod story;
 mod streams;
+mod tally;
+mod turns;
 
 use std::sync::Arc;
 
@@ -100,6 +102,7 @@ impl Coordinator {
             offsets.clone(),
             config.group_settings(),
             config.groups.max_tenant_bytes,
+            metrics.clone(),
             clock.now_ms(),
         )?;
         let streams = logs::empty_all(&offsets)?;

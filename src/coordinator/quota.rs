@@ -3,12 +3,21 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lines of one kind per second.
+/// Lines of one kind per second, unless said otherwise.
 const LINES_PER_SECOND: u32 = 10;
 
 /// Counts lines of one kind.
-#[derive(Debug, Default)]
-pub struct Quota(Mutex<Counted>);
+#[derive(Debug)]
+pub struct Quota {
+    lines_per_second: u32,
+    counted: Mutex<Counted>,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self::of(LINES_PER_SECOND)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -18,18 +27,23 @@ struct Counted {
 }
 
 impl Quota {
+    /// So many lines per second.
+    pub fn of(lines_per_second: u32) -> Self {
+        Self { lines_per_second, counted: Mutex::default() }
+    }
+
     /// Whether one more line may be written now; if so, how many were left out since the last one.
     pub fn take(&self) -> Option<u64> {
         self.take_at(Instant::now())
     }
 
     fn take_at(&self, now: Instant) -> Option<u64> {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         if counted.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
             counted.since = Some(now);
             counted.lines = 0;
         }
-        if counted.lines >= LINES_PER_SECOND {
+        if counted.lines >= self.lines_per_second {
             counted.left_out += 1;
             return None;
         }

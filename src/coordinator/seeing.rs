@@ -5,7 +5,7 @@ use super::Coordinator;
 use crate::embed::Error;
 use crate::model::names::Partition;
 use crate::model::offset::Mode;
-use crate::model::seeing::{Refusals, Why};
+use crate::model::seeing::{ExpiredGroups, Refusals, Why};
 
 impl Coordinator {
     /// Names of all tenants.
@@ -26,6 +26,17 @@ impl Coordinator {
         let Some(found) = self.offsets.find_tenant(tenant)? else { return Ok(None) };
         let why = found.why(group, stream, partition, limit)?;
         Ok(Some((why, self.guard.of_group(tenant, group).mode(stream))))
+    }
+
+    /// Groups of a tenant of which only floors are left; `None` if there is no such tenant.
+    pub fn expired_groups(
+        &self,
+        tenant: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Option<ExpiredGroups>, Error> {
+        let found = self.offsets.find_tenant(tenant)?;
+        found.map(|tenant| tenant.expired_groups(after, limit)).transpose()
     }
 
     /// The last refusals of a tenant; `None` if there is no such tenant.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Coordinator;
-use crate::model::bounds::{Bounds, Records};
-use crate::model::names::{GroupName, Partition, StreamName, TenantId};
+use crate::model::bounds::Records;
+use crate::model::names::{GroupName, StreamName, TenantId};
 use crate::model::op::{Actor, Op, Outcome, StalePage, StreamInfo};
 use crate::model::refusal::Refusal;
 use crate::store::{Limits, StoreError};
@@ -100,16 +100,6 @@ impl Coordinator {
         after: Option<&GroupName>,
     ) -> Result<StalePage, Arc<StoreError>> {
         self.checked(self.offsets.store().stale(tenant, before_ms, after)).map_err(Arc::new)
-    }
-
-    /// Where the records of some partitions begin and end, in the order asked; `None` where nobody has said.
-    pub fn bounds(
-        &self,
-        tenant: TenantId,
-        stream: &str,
-        partitions: &[Partition],
-    ) -> Result<Vec<Option<Bounds>>, StoreError> {
-        self.checked(self.offsets.store().bounds(tenant, stream, partitions))
     }
 
     /// What streams and tenants may grow to.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Error, OffsetStore, Tenant};
 use crate::model::names::{GroupName, Partition, StreamName};
 use crate::model::op::{Event, EventKind, HistoryQuery, Kinds};
-use crate::model::seeing::{MAX_EVENTS, Refusals, RefusedClient, Why};
+use crate::model::seeing::{ExpiredGroups, MAX_EVENTS, Refusals, RefusedClient, Why};
 
 /// Text of names that one answer may hold, in bytes: names are up to 32 KiB each, and a client picks its own.
 const MAX_TEXT_BYTES: usize = 4 << 20;
@@ -66,6 +66,30 @@ impl Tenant {
         let clients = by_client(&events);
         events.truncate(limit);
         Ok(Refusals { events, clients })
+    }
+
+    /// Groups of which only floors are left, sorted after `after`: at most `limit` (and at most [`MAX_EVENTS`]), and where
+    /// to go on if there may be more. To delete one clears its floors.
+    pub fn expired_groups(&self, after: Option<&str>, limit: usize) -> Result<ExpiredGroups, Error> {
+        let mut after = after.map(GroupName::new).transpose()?;
+        let (limit, mut room) = (limit.min(MAX_EVENTS), MAX_TEXT_BYTES);
+        let mut found = ExpiredGroups::default();
+        loop {
+            let page = self.of.store.expired(self.id, after.as_ref())?;
+            for group in page.groups {
+                let fits = found.groups.is_empty() || group.group.as_str().len() <= room;
+                if found.groups.len() >= limit || !fits {
+                    found.next = found.groups.last().map(|last| last.group.clone());
+                    return Ok(found);
+                }
+                room = room.saturating_sub(group.group.as_str().len());
+                found.groups.push(group);
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
     }
 }
 

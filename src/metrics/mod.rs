@@ -6,6 +6,7 @@
 //! looks.
 
 mod api;
+mod group;
 mod records;
 mod tenant;
 
@@ -20,6 +21,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use api::ApiMeter;
+pub use group::GroupMeter;
 pub use records::RecordMeter;
 pub use tenant::{CommitResult, TenantMeter};
 
@@ -59,6 +61,7 @@ pub struct Metrics {
     apis: api::Apis,
     tenants: tenant::Tenants,
     records: records::RecordCounts,
+    groups: group::Groups,
     /// Open connections.
     pub connections: Gauge,
     /// Connections accepted.
@@ -131,6 +134,7 @@ impl Metrics {
         let apis = api::Apis::register(registry);
         let tenants = tenant::Tenants::register(registry);
         let records = records::RecordCounts::register(registry);
+        let groups = group::Groups::register(registry);
         let connections = Gauge::default();
         registry.register("connections", "Open connections", connections.clone());
         let connections_accepted = Counter::default();
@@ -157,6 +161,7 @@ impl Metrics {
             apis,
             tenants,
             records,
+            groups,
             connections,
             connections_accepted,
             connections_refused,
@@ -181,6 +186,11 @@ impl Metrics {
     /// Counts of a tenant's records in memory.
     pub fn records(&self, tenant: &str) -> RecordMeter {
         self.records.meter(tenant)
+    }
+
+    /// Counts of a tenant's groups.
+    pub fn groups(&self, tenant: &str) -> GroupMeter {
+        self.groups.meter(tenant)
     }
 
     /// Counts a connection that was closed on purpose.

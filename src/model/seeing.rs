@@ -85,3 +85,21 @@ pub struct Gaps {
     /// Those that have lost most, the most first.
     pub worst: Vec<(GroupName, Gap)>,
 }
+
+/// A group of which only floors are left: every position has expired, and nobody has committed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiredGroup {
+    /// Its id.
+    pub group: GroupName,
+    /// How many floors it has, one per partition.
+    pub floors: usize,
+}
+
+/// Some of these groups, sorted: see [`Store::expired`](crate::store::Store::expired).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExpiredGroups {
+    /// What was found.
+    pub groups: Vec<ExpiredGroup>,
+    /// Where to go on: the last group looked at. `None` at the end.
+    pub next: Option<GroupName>,
+}

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use super::stream::Stream;
 use crate::api::{self, Answer, LARGE_KIB, Parked, Peer, PendingCommit, Reply, Room, Unanswerable};
 use crate::config::ServerConfig;
 use crate::coordinator::quota::Quota;
@@ -103,7 +104,7 @@ impl End {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn serve<S: Stream>(
     stream: S,
     peer: Peer,
     room: Arc<Room>,
@@ -183,7 +184,7 @@ struct Connection<S> {
     timer: Pin<Box<Sleep>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: Stream> Connection<S> {
     /// Runs until something ends it; what was answerable by then has been answered.
     async fn run(&mut self) -> End {
         let end = loop {
@@ -296,17 +297,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.held.extend(memory);
     }
 
-    /// Waits for an answer that is held back. Reads on, within bounds: a peer that is gone waits for nothing.
+    /// Waits for an answer that is held back. Reads on, within bounds, and then looks whether there is still a peer: one
+    /// that is gone waits for nothing.
     async fn park(&mut self, mut parked: Parked) -> Result<Answer, End> {
         loop {
             let has_room = self.input.len() < READ_BYTES;
             if has_room {
                 self.input.reserve(READ_BYTES);
             }
+            let more = async {
+                if has_room {
+                    return self.stream.read_buf(&mut self.input).await;
+                }
+                self.stream.hung_up().await;
+                Ok(0)
+            };
             tokio::select! {
                 biased;
                 answer = parked.0.as_mut() => return Ok(answer?),
-                read = self.stream.read_buf(&mut self.input), if has_room => if read? == 0 {
+                more = more => if more? == 0 {
                     return Err(End::Closed);
                 },
                 _ = self.draining.wait_for(|draining| *draining) => return Err(End::Draining),

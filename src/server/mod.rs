@@ -3,6 +3,7 @@
 mod connection;
 mod listener;
 mod space;
+mod stream;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -53,9 +54,9 @@ pub enum ServeError {
     /// The store failed while serving. The process should end, so that its supervisor opens the store anew.
     #[error("the store has failed; what was answered is kept. Mend what is wrong and start again")]
     StoreFailed(#[source] Arc<StoreError>),
-    /// A listener ended although nobody asked it to: a bug.
-    #[error("a listener has ended by itself; this is a bug, see the log")]
-    ListenerEnded,
+    /// A listener, or a task that goes on for ever, ended although nobody asked it to: a bug.
+    #[error("a part of the server has ended by itself; this is a bug, see the log")]
+    EndedByItself,
 }
 
 /// How often an idle server looks whether its store still works.
@@ -171,6 +172,7 @@ impl Server {
             ));
         }
         let mut failed = self.coordinator.failed();
+        let told = failed.clone();
         let admin = self.admin.map(|(listener, _)| {
             let state = admin::State::new(
                 self.coordinator.clone(),
@@ -185,7 +187,7 @@ impl Server {
         let members = self.coordinator.members.clone();
         let wall = clock.clone();
         let mut members = tokio::spawn(members.run(move || wall.now_ms()));
-        let expiry = tokio::spawn(self.expiry.run(self.coordinator.clone(), clock));
+        let mut expiry = tokio::spawn(self.expiry.run(self.coordinator.clone(), clock));
         let mut logs = tokio::spawn(self.coordinator.clone().look_after_logs());
         let gaps = tokio::spawn(GapLook::default().run(self.coordinator.clone()));
         let probing = async {
@@ -195,24 +197,33 @@ impl Server {
             }
         };
         // Senders that are gone count as "stop".
-        let mut listener_ended = false;
+        let mut ended_by_itself = false;
         let store_failed = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => None,
             _ = tasks.join_next() => {
-                listener_ended = true;
+                ended_by_itself = true;
                 tracing::error!("a listener has ended by itself");
                 None
             }
             // They go on for ever; a panic in one is a bug that must not go unnoticed.
             _ = &mut members => {
-                listener_ended = true;
+                ended_by_itself = true;
                 tracing::error!("the task of groups has ended by itself");
                 None
             }
             _ = &mut logs => {
-                listener_ended = true;
+                ended_by_itself = true;
                 tracing::error!("the task of logs in memory has ended by itself");
                 None
+            }
+            // It also ends with the store, which has been told by then.
+            _ = &mut expiry => {
+                let failure = told.borrow().clone();
+                if failure.is_none() {
+                    ended_by_itself = true;
+                    tracing::error!("the task of retention has ended by itself");
+                }
+                failure
             }
             error = failed.wait_for(Option::is_some) => error.ok().and_then(|error| error.clone()),
             () = probing => None,
@@ -245,7 +256,7 @@ impl Server {
         // Folding may take a moment; it is not for a runtime thread.
         let closed = tokio::task::spawn_blocking(move || offsets.close()).await;
         closed.unwrap_or(Ok(()))?;
-        if listener_ended { Err(ServeError::ListenerEnded) } else { Ok(()) }
+        if ended_by_itself { Err(ServeError::EndedByItself) } else { Ok(()) }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName
 use crate::model::offset::{Committed, UNCHANGED_REFRESH_MS};
 use crate::model::op::{Event, GapPage, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 use crate::model::refusal::Refusal;
+pub use crate::model::seeing::ExpiredGroups;
 
 /// What a tenant may grow to, and a stream: a peer decides how many names it sends, these say where it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub struct Limits {
     pub unchanged_refresh_ms: i64,
 }
 
-/// Groups that [`Store::stale`] looks at per call, and about the positions it answers: readers hold up the writer.
+/// Groups that [`Store::stale`] and [`Store::expired`] look at per call, and about the positions it answers: readers hold up the writer.
 pub const STALE_PAGE: usize = 1_000;
 
 impl Default for Limits {
@@ -211,6 +212,9 @@ pub trait Store: Send + Sync + 'static {
         before_ms: i64,
         after: Option<&GroupName>,
     ) -> Result<StalePage, StoreError>;
+
+    /// Groups of which only floors are left, sorted after `after`: no list has them, and they count against the limits.
+    fn expired(&self, tenant: TenantId, after: Option<&GroupName>) -> Result<ExpiredGroups, StoreError>;
 
     /// A tenant's streams, sorted by name.
     fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError>;

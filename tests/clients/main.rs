@@ -10,6 +10,8 @@ mod groups;
 mod member;
 mod membership;
 mod records;
+mod resets;
+mod rolling;
 mod server;
 mod tools;
 mod walk;

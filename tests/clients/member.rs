@@ -19,6 +19,8 @@ pub(crate) struct Member {
     said: Arc<Said>,
     /// How many answers have been read.
     answers: usize,
+    /// How many lines it had printed at [`Member::mark`].
+    mark: usize,
 }
 
 /// What a program has printed up to now, and a bell for each line.
@@ -37,7 +39,7 @@ impl Member {
         listen(&said, child.stdout.take().unwrap());
         listen(&said, child.stderr.take().unwrap());
         let input = child.stdin.take();
-        Self { name, child, input, said, answers: 0 }
+        Self { name, child, input, said, answers: 0, mark: 0 }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -50,9 +52,21 @@ impl Member {
         said.iter().rev().find_map(|line| assignment(line))
     }
 
+    /// From here on it is watched.
+    pub(crate) fn mark(&mut self) {
+        self.mark = self.said.0.lock().unwrap().len();
+    }
+
+    /// What it was assigned since the mark, one after another.
+    pub(crate) fn assignments_since_mark(&self) -> Vec<Vec<String>> {
+        let said = self.said.0.lock().unwrap();
+        said[self.mark..].iter().filter_map(|line| assignment(line)).collect()
+    }
+
     pub(crate) fn await_partitions(&self) {
-        let given =
-            |said: &[String]| said.iter().find_map(|line| assignment(line)).filter(|all| !all.is_empty());
+        let given = |said: &[String]| {
+            said.iter().filter_map(|line| assignment(line)).find(|partitions| !partitions.is_empty())
+        };
         self.await_line("an assignment", given);
     }
 

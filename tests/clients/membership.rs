@@ -64,6 +64,30 @@ fn kcat_groups() {
     println!("kcat: partitions of the killed one handed over after {took:.1?}");
     assert!(took < SESSION_TIMEOUT + SLACK, "handed over after {took:?}");
 
+    // Ctrl-C: it leaves, and nobody waits for its session to end.
+    let mut three = kcat("kcat three", &group.replace("client.id=one", "client.id=three"));
+    share(&[&one, &three], "orders", 4);
+    let said = tools::run(
+        &kafka,
+        &server,
+        "kafka-consumer-groups --describe --group billing --members --verbose
+         kafka-consumer-groups --describe --group billing --state",
+    );
+    let shown = |client: &str| {
+        let line = said[0].lines.iter().find(|line| line.contains(&format!(" {client} ")));
+        line.unwrap_or_else(|| panic!("{client}: {:?}", said[0].lines)).contains(" 2 ")
+    };
+    assert!(shown("one") && shown("three"), "two partitions each: {:?}", said[0].lines);
+    let state = "billing 127.0.0.1:PORT (1) range Stable 2";
+    assert_eq!(said[1].lines.last().map(String::as_str), Some(state), "{:?}", said[1].lines);
+    let left = Instant::now();
+    three.signal("INT");
+    assert_eq!(three.ends(), Some(0), "kcat -G after SIGINT");
+    share(&[&one], "orders", 4);
+    let took = left.elapsed();
+    println!("kcat: partitions of the one that left handed over after {took:.1?}");
+    assert!(took < SESSION_TIMEOUT - Duration::from_secs(1), "handed over after {took:?}");
+
     one.signal("INT");
     assert_eq!(one.ends(), Some(0), "kcat -G after SIGINT");
     // Its session would have lasted for six seconds more.

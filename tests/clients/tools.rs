@@ -32,7 +32,7 @@ pub(crate) fn run(tools: &Client, server: &Server, commands: &str) -> Vec<Said> 
 }
 
 /// Exactly these commands with exactly these lines. `exit 1` as the first one is what it says.
-fn says(tools: &Client, server: &Server, expected: &[(&str, &[&str])]) {
+pub(crate) fn says(tools: &Client, server: &Server, expected: &[(&str, &[&str])]) {
     let commands: Vec<&str> = expected.iter().map(|(command, _)| *command).collect();
     let said = run(tools, server, &commands.join("\n"));
     assert_eq!(said.len(), expected.len(), "commands answered");
@@ -50,13 +50,14 @@ fn lines_of(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
-const NO_MEMBERS: &str = "Consumer group 'billing' has no active members.";
-const OFFSETS: &str = "GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID HOST CLIENT-ID";
-const NEW_OFFSET: &str = "GROUP TOPIC PARTITION NEW-OFFSET";
-const STATUS: &[&str] =
+pub(crate) const NO_MEMBERS: &str = "Consumer group 'billing' has no active members.";
+pub(crate) const OFFSETS: &str =
+    "GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID HOST CLIENT-ID";
+pub(crate) const NEW_OFFSET: &str = "GROUP TOPIC PARTITION NEW-OFFSET";
+pub(crate) const STATUS: &[&str] =
     &["Request succeeded for deleting offsets from group billing.", "TOPIC PARTITION STATUS"];
 /// What the guard's refusal looks like: it names the partition and says that a policy forbids it.
-const REFUSED: &[&str] = &[
+pub(crate) const REFUSED: &[&str] = &[
     "Error: Executing consumer group command failed due to Failed altering group offsets for the following \
      partitions: [orders-0]",
     "org.apache.kafka.common.errors.PolicyViolationException: Failed altering group offsets for the following \

@@ -71,6 +71,36 @@ fn a_deleted_group_still_says_who() {
 }
 
 #[test]
+fn groups_of_floors_alone_are_found_and_cleared() {
+    let quick = "retention.offsets_ms = 1000\nretention.check_interval_ms = 100\n";
+    let mut world = World::seen_into(quick);
+    let none = world.sees(&["groups", "expired"]).ok();
+    assert!(none.stdout.contains("no group of which only floors are left"), "{}", none.stdout);
+    for group in ["old-1", "old-2", "old 3"] {
+        world.commit(group, AT, 100).ok();
+        world.commit(group, ("orders", 1), 7).ok();
+    }
+    within(std::time::Duration::from_secs(20), "see them go", || world.client().list_groups(5).is_empty());
+    let table = world.sees(&["groups", "expired"]).ok();
+    assert_eq!(table.row("old-1")[..2], ["old-1", "2"], "{}", table.stdout);
+    let asked = |world: &World, more: &[&str]| {
+        let arguments = [&["groups", "expired", "--output", "json"], more].concat();
+        let json = world.sees(&arguments).ok().json();
+        let groups = json["groups"].as_array().must("find the groups").clone();
+        let names = groups.iter().map(|group| group["group"].as_str().must("a name").to_owned());
+        (names.collect::<Vec<_>>(), json["next"].as_str().map(str::to_owned))
+    };
+    assert_eq!(asked(&world, &[]), (["old 3", "old-1", "old-2"].map(str::to_owned).to_vec(), None));
+    let (first, next) = asked(&world, &["--limit", "2"]);
+    assert_eq!((first.len(), next.as_deref()), (2, Some("old-1")));
+    assert_eq!(asked(&world, &["--after", "old-1"]), (vec!["old-2".to_owned()], None));
+    world.asks(&["groups", "delete", "old-1"]).ok();
+    assert_eq!(asked(&world, &[]).0, ["old 3", "old-2"]);
+    world.commit("old-2", AT, 99).is(POLICY_VIOLATION);
+    assert_eq!(world.sees(&["groups", "expired", "--tenant", "nobody"]).code, Some(1));
+}
+
+#[test]
 fn a_client_stuck_in_refusals_is_found() {
     let mut world = World::seen_into(
         "[[guard.overrides]]\ngroup = \"seen\"\nmode = \"observe\"\n[[guard.overrides]]\ngroup = \"calm\"\nmode = \"clamp\"\n",

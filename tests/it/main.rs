@@ -38,6 +38,7 @@ mod list_offsets;
 mod logs;
 mod member_durability;
 mod member_limits;
+mod member_metrics;
 mod members;
 mod metadata;
 mod metrics;

@@ -10,7 +10,7 @@ use offsetd::clock::ManualClock;
 use offsetd::config::Config;
 use offsetd::coordinator::Coordinator;
 use offsetd::metrics::Metrics;
-use offsetd::model::group::{Answer, JoinRequest, Protocol};
+use offsetd::model::group::{Answer, Input, JoinRequest, LeaveRequest, Leaver, Protocol, State};
 use offsetd::model::names::GroupName;
 use offsetd::model::op::Actor;
 use offsetd::model::refusal::Refusal;
@@ -236,20 +236,7 @@ fn a_group_reaped_under_a_member_to_be_leaves_nothing_behind() {
     let coordinator =
         Coordinator::new(offsets, &config, Arc::new(Metrics::new()), clock).must("make a coordinator");
     let name = GroupName::new("g").must("name a group");
-    let request = JoinRequest {
-        member_id: "".into(),
-        candidate: "m-1".into(),
-        instance_id: None,
-        client_id: "it".into(),
-        client_host: "/127.0.0.1".into(),
-        session_timeout_ms: 200,
-        rebalance_timeout_ms: 200,
-        protocol_type: "consumer".into(),
-        protocols: vec![Protocol { name: "range".into(), metadata: [][..].into() }],
-        reason: None,
-        requires_known_id: true,
-        can_skip_assignment: false,
-    };
+    let request = newcomer(true);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().must("make a runtime");
     runtime.block_on(async {
         let running = tokio::spawn(coordinator.members.clone().run(|| 0));
@@ -271,4 +258,72 @@ fn a_group_reaped_under_a_member_to_be_leaves_nothing_behind() {
         assert!(state().is_none(), "nobody came, and the group is still held");
         running.abort();
     });
+}
+
+/// A dynamic member to be.
+fn newcomer(requires_known_id: bool) -> JoinRequest {
+    JoinRequest {
+        member_id: "".into(),
+        candidate: "m-1".into(),
+        instance_id: None,
+        client_id: "it".into(),
+        client_host: "/127.0.0.1".into(),
+        session_timeout_ms: 200,
+        rebalance_timeout_ms: 200,
+        protocol_type: "consumer".into(),
+        protocols: vec![Protocol { name: "range".into(), metadata: [][..].into() }],
+        reason: None,
+        requires_known_id,
+        can_skip_assignment: false,
+    }
+}
+
+/// Offsets expire by how long their group has been without members, and that is not forgotten by a restart.
+#[test]
+fn a_group_knows_after_a_restart_since_when_it_is_empty() {
+    const NOON: i64 = 1_800_000_000_000;
+    const DAY_MS: i64 = 86_400_000;
+    let dir = tempfile::tempdir().must("make a directory");
+    let mut config = Config::default();
+    config.groups.min_session_timeout_ms = 50;
+    config.groups.initial_rebalance_delay_ms = 0;
+    let open = |now_ms: i64| {
+        let clock = Arc::new(ManualClock::at(now_ms));
+        let engine = RedbStore::open(dir.path(), Options::default()).must("open a store");
+        let offsets = OffsetStore::on(engine, clock.clone(), None).must("start it");
+        let tenant = offsets.tenant("default").must("name a tenant").id();
+        let coordinator = Coordinator::new(offsets.clone(), &config, Arc::new(Metrics::new()), clock);
+        (offsets, tenant, coordinator.must("make a coordinator"))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().must("make a runtime");
+    let (offsets, tenant, coordinator) = open(NOON);
+    let members = coordinator.members.clone();
+    runtime.block_on(async {
+        let running = tokio::spawn(members.clone().run(|| NOON));
+        for name in ["left", "expired"] {
+            let name = GroupName::new(name).must("name a group");
+            let told = members.join(tenant, &name, newcomer(false), NOON).answer().await;
+            let Ok(Answer::Join(joined)) = told else { panic!("{told:?}") };
+            assert!(joined.result.is_ok(), "{joined:?}");
+            if name.as_str() == "left" {
+                let leaver = Leaver { member_id: joined.member_id, instance_id: None, reason: None };
+                let leave = |ticket| Input::Leave(ticket, LeaveRequest { members: vec![leaver] });
+                let left = members.ask(tenant, "left", leave, NOON).must("find the group").answer().await;
+                assert!(matches!(left, Ok(Answer::Leave(Ok(_)))), "{left:?}");
+            }
+        }
+        let is_empty = |name| members.state(tenant, name).is_some_and(|(state, _)| state == State::Empty);
+        while !(is_empty("left") && is_empty("expired")) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        running.abort();
+    });
+    drop((members, coordinator));
+    offsets.close().must("close the store");
+    let (_offsets, tenant, coordinator) = open(NOON + DAY_MS);
+    for name in ["left", "expired"] {
+        let lets = |before_ms| coordinator.members.lets_expire(tenant, name, before_ms);
+        assert!(!lets(NOON), "{name}");
+        assert!(lets(NOON + 1), "{name}");
+    }
 }

@@ -265,6 +265,32 @@ fn a_client_that_hangs_up_while_it_waits_holds_nobody_up() {
     }
 }
 
+/// The server reads so much ahead of an answer that waits, and no more; that the peer is gone it sees all the same.
+#[test]
+fn a_client_that_hangs_up_behind_much_that_is_unread_is_noticed() {
+    let world = World::at(Home::new().with_admin().config(QUICK));
+    let open = || Samples::of(world.server().admin()).get("offsetd_connections", &[]);
+    let mut one = Member::alone(&world, join_of("g").rebalance_ms(60_000));
+    let before = open();
+    for half_closes in [false, true] {
+        let mut gone = Member::introduced(world.address(), join_of("g").session_ms(60_000));
+        gone.send_join();
+        within(SOON, "be told of it", || one.heartbeat() == REBALANCE_IN_PROGRESS);
+        let ahead = claim_of("g", &"m".repeat(1_000), 1).heartbeat(4);
+        (0..100).for_each(|_| _ = gone.client.send(4, &ahead));
+        // Its join waits, and so does what it has sent: nothing is closed that is there.
+        sleep(Duration::from_millis(1_500));
+        assert_eq!(open(), before + 1.0);
+        if half_closes {
+            gone.client.finish_sending();
+        } else {
+            drop(gone);
+        }
+        within(SOON, "see the connection go", || open() == before);
+    }
+    assert_eq!(state(&mut one.client, "g"), "PreparingRebalance", "they were still waited for");
+}
+
 #[test]
 fn a_stopping_server_does_not_wait_for_parked_joins_and_syncs() {
     let mut world = World::configured(QUICK);

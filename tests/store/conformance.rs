@@ -106,6 +106,7 @@ forward! {
     memberships() -> Vec<(TenantId, GroupName, Arc<offsetd::model::group::Snapshot>)>;
     slowest(tenant: TenantId, stream: &str, partition: i32) -> Slowest;
     furthest(tenant: TenantId, stream: &str, partitions: &[i32]) -> Vec<i64>;
+expired(tenant: TenantId, after: Option<&GroupName>) -> offsetd::model::seeing::ExpiredGroups;
     stale(tenant: TenantId, before_ms: i64, after: Option<&GroupName>) -> StalePage;
     streams(tenant: TenantId) -> Vec<StreamInfo>;
     stream(tenant: TenantId, stream: &str) -> Option<StreamInfo>;

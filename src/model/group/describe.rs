@@ -61,6 +61,11 @@ impl Group {
         self.members.static_count()
     }
 
+    /// Joins that wait for other members, and syncs that wait for the leader's.
+    pub fn parked(&self) -> (usize, usize) {
+        (self.members.awaiting_join(), self.members.awaiting_sync())
+    }
+
     /// Bytes its members hold, pending ones too, about.
     pub fn bytes(&self) -> usize {
         self.members.bytes() + self.pending.bytes()

@@ -65,7 +65,7 @@ impl Group {
         if let Err(refusal) = check(&self.settings, &request) {
             return self.refuse_join(ticket, member_id, refusal, out);
         }
-        // Kafka's collection is keyed by name and keeps the first.
+        // Kafka counts such a name twice, finds none that all support, and never answers.
         let mut names = BTreeSet::new();
         request.protocols.retain(|p| names.insert(p.name.clone()));
         if self.state == State::Dead {

@@ -152,6 +152,7 @@ pub(super) struct Members {
     /// How many members support a protocol; none that nobody supports.
     supporters: BTreeMap<Arc<str>, usize>,
     awaiting_join: usize,
+    awaiting_sync: usize,
     bytes: usize,
     next_order: u64,
 }
@@ -192,6 +193,10 @@ impl Members {
         self.awaiting_join
     }
 
+    pub(super) fn awaiting_sync(&self) -> usize {
+        self.awaiting_sync
+    }
+
     pub(super) fn static_count(&self) -> usize {
         self.by_instance.len()
     }
@@ -230,6 +235,7 @@ impl Members {
     fn insert(&mut self, member: Member) {
         self.bytes += member.bytes();
         self.awaiting_join += usize::from(member.awaits_join());
+        self.awaiting_sync += usize::from(member.awaits_sync());
         self.support(&member.protocols);
         self.in_order.insert(member.order, member.id.clone());
         self.by_id.insert(member.id.clone(), member);
@@ -243,6 +249,7 @@ impl Members {
         }
         self.withdraw(&member.protocols);
         self.awaiting_join -= usize::from(member.awaits_join());
+        self.awaiting_sync -= usize::from(member.awaits_sync());
         self.bytes -= member.bytes();
         Some(member)
     }
@@ -302,11 +309,15 @@ impl Members {
 
     /// Parks a sync and hands back the one that it takes the place of.
     pub(super) fn park_sync(&mut self, id: &str, ticket: Ticket) -> Option<Ticket> {
-        self.by_id.get_mut(id).expect("the member is there").sync.replace(ticket)
+        let old = self.by_id.get_mut(id).expect("the member is there").sync.replace(ticket);
+        self.awaiting_sync += usize::from(old.is_none());
+        old
     }
 
     pub(super) fn take_sync(&mut self, id: &str) -> Option<Ticket> {
-        self.by_id.get_mut(id)?.sync.take()
+        let ticket = self.by_id.get_mut(id)?.sync.take();
+        self.awaiting_sync -= usize::from(ticket.is_some());
+        ticket
     }
 
     fn support(&mut self, protocols: &[Protocol]) {
@@ -329,6 +340,7 @@ impl Members {
     pub(super) fn check(&self) {
         assert_eq!(self.bytes, self.by_id.values().map(Member::bytes).sum::<usize>());
         assert_eq!(self.awaiting_join, self.by_id.values().filter(|m| m.awaits_join()).count());
+        assert_eq!(self.awaiting_sync, self.by_id.values().filter(|m| m.awaits_sync()).count());
         assert_eq!(self.in_order.len(), self.by_id.len());
         assert_eq!(self.by_instance.len(), self.by_id.values().filter(|m| m.is_static()).count());
         for (instance, id) in &self.by_instance {

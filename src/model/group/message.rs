@@ -298,6 +298,49 @@ pub enum Why {
     OverCapacity,
 }
 
+impl Why {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::NewMember,
+        Self::MetadataChanged,
+        Self::LeaderRejoined,
+        Self::StaticReplaced,
+        Self::Left,
+        Self::SessionExpired,
+        Self::NotRejoined,
+        Self::SyncOverdue,
+        Self::PendingExpired,
+        Self::OverCapacity,
+    ];
+
+    /// A word for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NewMember => "new_member",
+            Self::MetadataChanged => "metadata_changed",
+            Self::LeaderRejoined => "leader_rejoined",
+            Self::StaticReplaced => "static_replaced",
+            Self::Left => "left",
+            Self::SessionExpired => "session_expired",
+            Self::NotRejoined => "not_rejoined",
+            Self::SyncOverdue => "sync_overdue",
+            Self::PendingExpired => "pending_expired",
+            Self::OverCapacity => "over_capacity",
+        }
+    }
+
+    /// Whether a rebalance may begin for it.
+    pub fn begins_rebalances(self) -> bool {
+        !matches!(self, Self::NotRejoined | Self::PendingExpired)
+    }
+
+    /// Whether a member, or one to come, may be no more for it.
+    pub fn ends_members(self) -> bool {
+        let begins = [Self::NewMember, Self::MetadataChanged, Self::LeaderRejoined, Self::StaticReplaced];
+        !begins.contains(&self)
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -48,6 +48,9 @@
 //!   is removed (Kafka forgets some of them).
 //! * A pending member that comes back with an instance id is told 25 or 82 (Kafka: an internal error).
 //! * A static member replaced before it synced takes its duty to sync over (Kafka keeps waiting for the old id).
+//! * A protocol named twice by a member counts once (Kafka counts it twice and never completes the join).
+//! * The session of a static member that is replaced lasts as long as the new one asks for, at once (Kafka: from its first
+//!   heartbeat on).
 //! * Limits that Kafka does not have: [`Settings`].
 //! * A refused join does not bring a group into being.
 

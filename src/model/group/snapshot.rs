@@ -32,12 +32,14 @@ pub struct Snapshot {
 /// Where a group can be resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
-    /// Without members.
+    /// Without members, nobody knows since when.
     Empty,
     /// The generation was (or was about to be) told to its members; no one has an assignment of it.
     CompletingRebalance,
     /// The assignment stands.
     Stable,
+    /// Without members since a time, in milliseconds since the Unix epoch (Kafka: `currentStateTimestamp`).
+    EmptySince(i64),
 }
 
 /// A member as it is to come back.
@@ -78,10 +80,26 @@ impl Snapshot {
         64 + self.members.iter().map(member).sum::<usize>()
     }
 
+    /// Since when the group has been without members, if that is known, in milliseconds since the Unix epoch.
+    pub fn empty_since_ms(&self) -> Option<i64> {
+        if let Phase::EmptySince(since_ms) = self.phase { Some(since_ms) } else { None }
+    }
+
+    /// Says since when a group without members has been so: a group knows no wall clock. Nothing to one with members.
+    pub fn stamp(&mut self, empty_since_ms: i64) {
+        if self.is_empty() {
+            self.phase = Phase::EmptySince(empty_since_ms);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self.phase, Phase::Empty | Phase::EmptySince(_))
+    }
+
     fn check(&self) -> Result<(), BadSnapshot> {
         let holds = |fact: bool, fault: &'static str| if fact { Ok(()) } else { Err(BadSnapshot(fault)) };
         holds(self.generation >= 0, "a negative generation")?;
-        holds((self.phase == Phase::Empty) == self.members.is_empty(), "members in the wrong phase")?;
+        holds(self.is_empty() == self.members.is_empty(), "members in the wrong phase")?;
         let mut ids: Vec<&str> = self.members.iter().map(|m| &*m.member_id).collect();
         let mut instances: Vec<&str> = self.members.iter().filter_map(|m| m.instance_id.as_deref()).collect();
         for names in [&mut ids, &mut instances] {
@@ -93,7 +111,7 @@ impl Snapshot {
             names.sort_unstable();
             holds(names.windows(2).all(|two| two[0] != two[1]), "a protocol twice")?;
         }
-        if self.phase == Phase::Empty {
+        if self.is_empty() {
             return holds(self.leader.is_none(), "a leader of nobody");
         }
         holds(self.protocol_type.is_some(), "members without a protocol type")?;
@@ -163,7 +181,7 @@ impl Group {
             group.reset_session(&m.member_id);
         }
         group.state = match snapshot.phase {
-            Phase::Empty => State::Empty,
+            Phase::Empty | Phase::EmptySince(_) => State::Empty,
             Phase::Stable => State::Stable,
             Phase::CompletingRebalance => State::CompletingRebalance,
         };

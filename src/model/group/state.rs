@@ -18,6 +18,10 @@ pub enum State {
 }
 
 impl State {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Empty, Self::PreparingRebalance, Self::CompletingRebalance, Self::Stable, Self::Dead];
+
     /// The name clients see (DescribeGroups, ListGroups).
     pub fn name(self) -> &'static str {
         match self {
@@ -57,7 +61,6 @@ mod tests {
 
     #[test]
     fn moves_are_those_of_kafka() {
-        let all = [Empty, PreparingRebalance, CompletingRebalance, Stable, Dead];
         let legal = [
             (Empty, PreparingRebalance),
             (Stable, PreparingRebalance),
@@ -66,8 +69,8 @@ mod tests {
             (PreparingRebalance, Empty),
             (CompletingRebalance, Stable),
         ];
-        for from in all {
-            for to in all {
+        for from in super::State::ALL {
+            for to in super::State::ALL {
                 let expected = to == Dead || legal.contains(&(from, to));
                 assert_eq!(from.may_become(to), expected, "{from} to {to}");
             }

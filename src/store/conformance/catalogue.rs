@@ -18,6 +18,7 @@ pub(super) fn run<H: Home>(home: &mut impl FnMut() -> H) {
     what_expires_stays_as_a_floor(home());
     floors_go_with_whatever_they_are_of(home());
     stale_positions_are_found_page_by_page(home());
+    groups_of_floors_alone_are_found(home());
     the_journal_tells_of_streams_and_expiry(home());
 }
 
@@ -280,6 +281,41 @@ fn stale_positions_are_found_page_by_page<H: Home>(mut home: H) {
     assert_eq!(found.len(), 2 * names.len() - 1, "each once");
     assert!(!found.contains(&(group(&names[7]), stream("s"), 1)));
     assert_eq!(store.stale(t, 1_000, None).expect("it reads").places, []);
+}
+
+fn groups_of_floors_alone_are_found<H: Home>(mut home: H) {
+    let store = open(&mut home);
+    let t = tenant(&store);
+    let names: Vec<String> = (0..STALE_PAGE + 200).map(|n| format!("g{n:05}")).collect();
+    let two = |name: &String| commit(t, name, vec![item("s", 0, 1), item("s", 1, 1)]);
+    let batch: Vec<Op> = names.iter().map(two).collect();
+    store.apply(&batch, 1_000).expect("it applies");
+    let all = |store: &dyn Store| {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.expired(t, after.as_ref()).expect("it reads");
+            found.extend(page.groups.into_iter().map(|g| (g.group, g.floors)));
+            after = page.next;
+            if after.is_none() {
+                return found;
+            }
+        }
+    };
+    assert_eq!(all(&store), []);
+    // Of one group a part expires, of two all; one of these commits again.
+    let last = names.last().expect("there is a last").as_str();
+    one(&store, expire(t, &[("g00003", "s", 0)], 5_000));
+    for name in ["g00007", "g00009", last] {
+        one(&store, expire(t, &[(name, "s", 0), (name, "s", 1)], 5_000));
+    }
+    store.apply(&[commit(t, "g00009", vec![item("s", 1, 2)])], 9_000).expect("it applies");
+    let expected = [(group("g00007"), 2), (group(last), 2)];
+    assert_eq!(all(&store), expected);
+    drop(store);
+    let store = open(&mut home);
+    assert_eq!(all(&store), expected, "opened again");
+    one(&store, Op::DeleteGroup { tenant: t, group: group(last), actor: actor("a") });
+    assert_eq!(all(&store), expected[..1], "deleted with its floors");
 }
 
 fn the_journal_tells_of_streams_and_expiry<H: Home>(mut home: H) {

@@ -13,6 +13,7 @@ use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::{Committed, Position};
 use crate::model::op::{Event, GapPage, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
+use crate::model::seeing::{ExpiredGroup, ExpiredGroups};
 
 /// A store that forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -191,6 +192,15 @@ impl Store for MemoryStore {
             }
         }
         Ok(StalePage { places, next: None })
+    }
+
+    fn expired(&self, tenant: TenantId, after: Option<&GroupName>) -> Result<ExpiredGroups, StoreError> {
+        let state = self.open()?;
+        let of = |((t, name), group): (&(TenantId, GroupName), &Group)| {
+            let here = *t == tenant && after.is_none_or(|after| name > after) && !group.is_visible();
+            here.then(|| ExpiredGroup { group: name.clone(), floors: group.floors.len() })
+        };
+        Ok(ExpiredGroups { groups: state.groups.iter().filter_map(of).collect(), next: None })
     }
 
     fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError> {

@@ -10,7 +10,7 @@ use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
 use crate::model::offset::Committed;
 use crate::model::op::{Event, GapPage, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
-use crate::store::{Store, StoreError, StoreStats, Wanted};
+use crate::store::{ExpiredGroups, Store, StoreError, StoreStats, Wanted};
 
 impl Store for RedbStore {
     fn apply(&self, batch: &[Op], now_ms: i64) -> Result<Vec<Outcome>, StoreError> {
@@ -92,6 +92,10 @@ impl Store for RedbStore {
         after: Option<&GroupName>,
     ) -> Result<StalePage, StoreError> {
         Ok(self.shared.table()?.stale(tenant, before_ms, after))
+    }
+
+    fn expired(&self, tenant: TenantId, after: Option<&GroupName>) -> Result<ExpiredGroups, StoreError> {
+        Ok(self.shared.table()?.expired(tenant, after))
     }
 
     fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError> {

@@ -9,6 +9,7 @@ use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, TenantId, TenantName};
 use crate::model::offset::{Committed, Position};
 use crate::model::op::{GroupOffset, StalePage, StreamInfo};
+use crate::model::seeing::{ExpiredGroup, ExpiredGroups};
 use crate::store::{STALE_PAGE, Wanted};
 
 impl Table {
@@ -61,6 +62,22 @@ impl Table {
                 Some((name.clone(), self.streams.get(stream)?.name.clone(), *partition))
             }));
             page.next = Some(name.clone());
+        }
+        page.next = None;
+        page
+    }
+
+    pub(super) fn expired(&self, tenant: TenantId, after: Option<&GroupName>) -> ExpiredGroups {
+        let mut page = ExpiredGroups::default();
+        let Some(t) = self.tenants.get(&tenant) else { return page };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for (looked_at, (name, no)) in t.groups.range::<GroupName, _>((from, Bound::Unbounded)).enumerate() {
+            if looked_at >= STALE_PAGE {
+                return page;
+            }
+            page.next = Some(name.clone());
+            let Some(group) = self.groups.get(no).filter(|group| !group.is_visible()) else { continue };
+            page.groups.push(ExpiredGroup { group: name.clone(), floors: group.floors.len() });
         }
         page.next = None;
         page

@@ -1,7 +1,11 @@
 // A member of a consumer group with kafkajs: the same program as ../python/member.py. kafkajs has no static membership.
 //
 // usage: member.js HOST:PORT GROUP TOPIC < commands
+//
+// MEMBER_ASSIGNOR=default: nothing is set that kafkajs has a default for, its own assignor included.
 
+const fs = require('node:fs')
+const path = require('node:path')
 const readline = require('node:readline')
 // From where setup.sh has put it: not beside the sources.
 const { createRequire } = require('node:module')
@@ -39,19 +43,35 @@ const range = ({ cluster }) => ({
   },
 })
 
+// What it owns; see `Owned` of member.py. It gives everything up before it joins again.
+const claims = process.env.MEMBER_CLAIMS
+let owned = []
+function owns(partitions) {
+  for (const partition of claims ? owned : []) fs.rmSync(path.join(claims, `${topic}-${partition}`))
+  owned = partitions
+  for (const partition of claims ? owned : []) {
+    const name = `${topic}-${partition}`
+    try {
+      fs.writeFileSync(path.join(claims, name), String(process.pid), { flag: 'wx' })
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error
+      fs.writeFileSync(path.join(claims, `twice-${name}`), '')
+    }
+  }
+  console.log(['assigned', ...owned.map((partition) => `${topic}/${partition}`)].join(' '))
+}
+
 async function main() {
   const kafka = new Kafka({ clientId: 'kafkajs', brokers: [address], logLevel: logLevel.WARN })
-  const consumer = kafka.consumer({
-    groupId,
+  const settings = {
     sessionTimeout: SESSION_MS,
     heartbeatInterval: HEARTBEAT_MS,
     maxWaitTimeInMs: FETCH_WAIT_MS,
     partitionAssigners: [range],
-  })
-  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-    const mine = payload.memberAssignment[topic] ?? []
-    console.log(['assigned', ...mine.map((partition) => `${topic}/${partition}`)].join(' '))
-  })
+  }
+  const consumer = kafka.consumer({ groupId, ...(process.env.MEMBER_ASSIGNOR === 'default' ? {} : settings) })
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => owns(payload.memberAssignment[topic] ?? []))
+  consumer.on(consumer.events.REBALANCING, () => owns([]))
   await consumer.connect()
   await consumer.subscribe({ topic })
   await consumer.run({ autoCommit: false, eachMessage: async () => {} })
@@ -68,6 +88,7 @@ async function main() {
       (error) => console.log(`refused ${error.type}: ${error.message}`),
     )
   }
+  owns([])
   await consumer.disconnect()
 }
 

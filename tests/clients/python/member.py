@@ -2,13 +2,16 @@
 
 usage: member.py confluent|kafka-python|aiokafka HOST:PORT GROUP TOPIC [INSTANCE] < commands
 
-It prints `assigned orders/0 orders/1` whenever it is given partitions. Its commands are the `commit` of `script.py`, which
-is answered by `ok` or `refused ...`, and `leave`; the end of the input is as good. All members of a test offer `range`,
-which every library has.
+It prints `assigned orders/0 orders/1`, all that it owns, whenever that changes. Its commands are the `commit` of `script.py`,
+which is answered by `ok` or `refused ...`, and `leave`; the end of the input is as good.
+
+MEMBER_ASSIGNOR  `range`, which every library has and which all members of a mixed group offer, or (confluent) `cooperative-sticky`
+MEMBER_CLAIMS    a directory in which a member makes a file for each partition that it owns; see `Owned`
 """
 
 import asyncio
 import logging
+import os
 import sys
 import threading
 from collections import deque
@@ -31,8 +34,48 @@ def say(line):
     sys.stdout.buffer.flush()
 
 
-def assigned(partitions):
-    say(" ".join(["assigned", *(f"{topic}/{partition}" for topic, partition in sorted(partitions))]))
+class Owned:
+    """The partitions that it owns, told whenever they change.
+
+    With MEMBER_CLAIMS each has a file there, which holds the owner's process id. To make one that is there already is to own
+    what another has not given up yet: then `twice-...` is made beside it.
+    """
+
+    def __init__(self):
+        self.all = set()
+        self.claims = os.environ.get("MEMBER_CLAIMS")
+
+    def has(self, partitions):
+        """Exactly these."""
+        partitions = {(tp.topic, tp.partition) for tp in partitions}
+        self.change(partitions - self.all, self.all - partitions)
+
+    def gets(self, partitions):
+        self.change({(tp.topic, tp.partition) for tp in partitions}, set())
+
+    def gives_up(self, partitions):
+        self.change(set(), {(tp.topic, tp.partition) for tp in partitions})
+
+    def change(self, more, fewer):
+        for partition in fewer & self.all:
+            self.release(partition)
+        for partition in more - self.all:
+            self.claim(partition)
+        self.all = (self.all - fewer) | more
+        say(" ".join(["assigned", *(f"{topic}/{partition}" for topic, partition in sorted(self.all))]))
+
+    def claim(self, partition):
+        if self.claims:
+            name = "{}-{}".format(*partition)
+            try:
+                with open(os.path.join(self.claims, name), "x") as file:
+                    file.write(str(os.getpid()))
+            except FileExistsError:
+                open(os.path.join(self.claims, f"twice-{name}"), "w").close()
+
+    def release(self, partition):
+        if self.claims:
+            os.remove(os.path.join(self.claims, "{}-{}".format(*partition)))
 
 
 def read_commands():
@@ -64,11 +107,17 @@ def with_confluent(bootstrap, group, topic, instance):
         "client.id": "confluent",
         "session.timeout.ms": session_ms(instance),
         "heartbeat.interval.ms": HEARTBEAT_MS,
-        "partition.assignment.strategy": "range",
+        "partition.assignment.strategy": os.environ.get("MEMBER_ASSIGNOR", "range"),
         "enable.auto.commit": False,
         **({"group.instance.id": instance} if instance else {}),
     })
-    kafka.subscribe([topic], on_assign=lambda _, tps: assigned((tp.topic, tp.partition) for tp in tps))
+    owned = Owned()
+    kafka.subscribe(
+        [topic],
+        on_assign=lambda _, tps: owned.gets(tps),
+        on_revoke=lambda _, tps: owned.gives_up(tps),
+        on_lost=lambda _, tps: owned.gives_up(tps),
+    )
     commands = read_commands()
     while True:
         kafka.poll(POLL_S)
@@ -91,12 +140,14 @@ def with_kafka_python(bootstrap, group, topic, instance):
     from kafka.errors import KafkaError
     from kafka.structs import OffsetAndMetadata
 
+    owned = Owned()
+
     class Listener(ConsumerRebalanceListener):
-        def on_partitions_revoked(self, revoked):
-            pass
+        def on_partitions_revoked(self, tps):
+            owned.gives_up(tps)
 
         def on_partitions_assigned(self, tps):
-            assigned((tp.topic, tp.partition) for tp in tps)
+            owned.has(tps)
 
     kafka = KafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -133,12 +184,14 @@ async def with_aiokafka(bootstrap, group, topic, instance):
     from aiokafka.errors import KafkaError
     from aiokafka.structs import OffsetAndMetadata
 
+    owned = Owned()
+
     class Listener(ConsumerRebalanceListener):
-        async def on_partitions_revoked(self, revoked):
-            pass
+        async def on_partitions_revoked(self, tps):
+            owned.gives_up(tps)
 
         async def on_partitions_assigned(self, tps):
-            assigned((tp.topic, tp.partition) for tp in tps)
+            owned.has(tps)
 
     kafka = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,

@@ -142,14 +142,37 @@ fn a_snapshot_is_read_as_it_was_written() {
     }
 }
 
+/// What was written before a snapshot said since when the group is empty is read as ever, and so is what says so.
+#[test]
+fn an_empty_group_says_since_when_if_it_knows() {
+    let tags = [Phase::Empty, Phase::CompletingRebalance, Phase::Stable, Phase::EmptySince(0)];
+    for (tag, phase) in (0..).zip(tags) {
+        assert_eq!(postcard::to_stdvec(&phase).unwrap()[0], tag, "{phase:?}");
+    }
+    let mut bench = Bench::new();
+    let seats = bench.stable(vec![request("")]);
+    let mut live = bench.snapshots.last().unwrap().clone();
+    live.stamp(1_234);
+    assert_eq!((&live, live.empty_since_ms()), (bench.snapshots.last().unwrap(), None), "it has a member");
+    bench.leave(vec![leaver(&seats[0].id, None)]);
+    let mut empty = bench.snapshots.last().unwrap().clone();
+    assert_eq!(empty.empty_since_ms(), None);
+    empty.stamp(1_234);
+    let read: Snapshot = postcard::from_bytes(&postcard::to_stdvec(&empty).unwrap()).unwrap();
+    assert_eq!(read.empty_since_ms(), Some(1_234));
+    let group = Group::restore(Arc::default(), read, 5, &mut Vec::new()).unwrap();
+    assert_eq!((group.state(), group.generation()), (State::Empty, 2));
+}
+
 #[test]
 fn a_snapshot_that_contradicts_itself_is_an_error() {
     let mut bench = Bench::new();
     bench.stable(vec![request(""), fixed("i", "")]);
     let good = bench.snapshots.last().unwrap();
-    let spoilt: [fn(&mut Snapshot); 11] = [
+    let spoilt: [fn(&mut Snapshot); 12] = [
         |s| s.generation = -1,
         |s| s.phase = Phase::Empty,
+        |s| s.phase = Phase::EmptySince(5),
         |s| s.members.clear(),
         |s| s.members[1].member_id = s.members[0].member_id.clone(),
         |s| s.members[0].instance_id = s.members[1].instance_id.clone(),

@@ -167,6 +167,46 @@ fn a_group_has_a_greatest_size() {
     assert_eq!(bench.join_refused(ticket), full);
 }
 
+/// Kafka's `acceptJoiningMember` looks at the id and not at the name: a full group does not know who comes back without one.
+#[test]
+fn a_full_group_has_no_room_for_a_static_member_that_restarts_either() {
+    let mut bench = Bench::with(Settings { max_members: 2, ..Settings::default() });
+    let full = Refusal::GroupFull { what: "members", limit: 2 };
+    let seats = bench.stable(vec![fixed("i", ""), fixed("j", "")]);
+    let restarts = bench.join(fixed("i", ""));
+    assert_eq!(bench.join_refused(restarts), full);
+    assert_eq!(bench.beat(fixed_claim("i", &seats[0])), Ok(()), "and nobody is fenced by it");
+    // With its id it may.
+    let known = bench.join(fixed("j", &seats[1].id));
+    assert_eq!(bench.joined(known).generation, 1);
+    // While members join again those that wait are counted, and there is room.
+    let leads = bench.join(fixed("i", &seats[0].id));
+    let restarts = bench.join(fixed("j", ""));
+    assert_eq!((bench.joined(leads).generation, bench.joined(restarts).generation), (2, 2));
+}
+
+/// Members to be are not members: they are counted when they come, and the last to come is left out.
+#[test]
+fn pending_members_take_no_room_until_they_come() {
+    let mut bench = Bench::with(Settings { max_members: 2, ..Settings::default() });
+    let seats = bench.stable(vec![request("")]);
+    let ids: Vec<String> = (0..2)
+        .map(|_| {
+            let told = bench.join(modern(""));
+            assert_eq!(bench.join_refused(told), Refusal::MemberIdRequired);
+            bench.join_answer(told).member_id.to_string()
+        })
+        .collect();
+    assert_eq!((bench.group.member_count(), bench.state()), (1, State::Stable));
+    let came: Vec<Ticket> = ids.iter().map(|id| bench.join(modern(id))).collect();
+    assert_eq!(bench.group.member_count(), 3, "over the limit until the last to join again is out");
+    let late = bench.join(request(&seats[0].id));
+    assert_eq!(bench.join_refused(late), Refusal::GroupFull { what: "members", limit: 2 });
+    bench.sleep(REBALANCE_MS as u64);
+    assert!(came.iter().all(|ticket| bench.joined(*ticket).generation == 2));
+    assert_eq!(bench.group.member_count(), 2);
+}
+
 /// testDynamicMembersCanRejoinGroupWithMaxSizeWhileRebalancing, testLastJoiningMembersAreKickedOutWhenRejoiningGroupWithMaxSize,
 /// testOnLoadedExceedGroupMaxSizeTriggersRebalance
 #[test]

@@ -120,6 +120,34 @@ fn who_does_not_join_again_in_time_is_left_behind() {
     assert_eq!(bench.beat(claim(&seats[1])), Err(Refusal::UnknownMember));
 }
 
+/// `ClassicGroup.rebalanceTimeoutMs` is asked for when a rebalance begins: who comes with a longer one first lengthens it,
+/// who comes later does not.
+#[test]
+fn a_rebalance_lasts_as_long_as_the_longest_timeout_when_it_began() {
+    let patient =
+        |ms: i32| JoinRequest { rebalance_timeout_ms: ms, session_timeout_ms: 60_000, ..request("") };
+    let mut bench = Bench::new();
+    bench.stable(vec![patient(10_000)]);
+    let first = bench.join(patient(20_000));
+    let second = bench.join(patient(50_000));
+    bench.sleep(19_999);
+    assert!(bench.waits(first) && bench.waits(second));
+    bench.sleep(1);
+    assert_eq!((bench.joined(first).generation, bench.joined(second).generation), (2, 2));
+    // The next one has the longest of those that are there.
+    let seats = [bench.seat(first), bench.seat(second)];
+    bench.sync(claim(&seats[0]), &[(&seats[0], "a"), (&seats[1], "b")]);
+    bench.sync(claim(&seats[1]), &[]);
+    let rejoin = bench.join(JoinRequest { rebalance_timeout_ms: 20_000, ..request(&seats[0].id) });
+    for _ in 0..49 {
+        bench.sleep(1_000);
+        assert_eq!(bench.beat(claim(&seats[1])), Err(Refusal::RebalanceInProgress));
+    }
+    assert!(bench.waits(rejoin));
+    bench.sleep(1_000);
+    assert_eq!(bench.joined(rejoin).generation, 3);
+}
+
 /// testCompleteJoinPhaseNoMembersRejoinedExtendsJoinPhase, testGroupStuckInRebalanceTimeoutDueToNonjoinedStaticMember
 #[test]
 fn static_members_alone_end_by_their_sessions() {
