@@ -229,13 +229,18 @@ fn config(name: &str, value: &str) -> Result<(), Failure> {
 }
 
 impl Takes {
-    /// A value as Kafka's complaints show it: a number as it is read.
+    /// A value as Kafka's complaints show it: a number as it is read, one of several words trimmed, and
+    /// of a list what should not be in it.
     fn shown(&self, value: &str) -> String {
         let number = match self {
             Takes::Int(..) | Takes::Long(_) => {
                 value.trim().parse::<i64>().ok().map(|number| number.to_string())
             }
             Takes::Ratio => value.trim().parse::<f64>().ok().map(|number| format!("{number:?}")),
+            Takes::OneOf(_) => Some(value.trim().to_owned()),
+            Takes::ListOf(all) => {
+                value.split(',').map(str::trim).find(|item| !all.contains(item)).map(str::to_owned)
+            }
             _ => None,
         };
         number.unwrap_or_else(|| value.to_owned())

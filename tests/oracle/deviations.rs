@@ -68,6 +68,8 @@ pub enum Rule {
     /// One answers where the other hangs up.
     KafkaHangsUp,
     OffsetdHangsUp,
+    /// Only offsetd answers by now, with this code.
+    KafkaNeverAnswers(i64),
     /// Kafka answers in a version that is not compared, offsetd in one that is.
     KafkaKnowsMore,
     /// Anything below this path.
@@ -120,6 +122,11 @@ impl Rule {
             (Self::OffsetdHangsUp, Outcome::Answer(_) | Outcome::Unread(_), Outcome::Closed) => {
                 *kafka = Outcome::Closed;
             }
+            (Self::KafkaNeverAnswers(code), Outcome::Parked, Outcome::Answer(answer))
+                if answer.int("error_code") == Some(*code) =>
+            {
+                *offsetd = Outcome::Parked;
+            }
             (Self::KafkaKnowsMore, Outcome::Unread(_), Outcome::Answer(_)) => *offsetd = kafka.clone(),
             (_, Outcome::Answer(kafka), Outcome::Answer(offsetd)) => self.apply_to_answers(kafka, offsetd),
             _ => {}
@@ -163,7 +170,8 @@ impl Rule {
                     common_settings(kafka, offsetd, values);
                 });
             }
-            Self::KafkaHangsUp | Self::OffsetdHangsUp | Self::KafkaKnowsMore => {}
+            Self::KafkaHangsUp | Self::OffsetdHangsUp | Self::KafkaKnowsMore | Self::KafkaNeverAnswers(_) => {
+            }
         }
     }
 }

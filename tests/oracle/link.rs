@@ -59,6 +59,8 @@ pub struct Link {
     last: BTreeMap<String, Value>,
     /// The ids of topics that a sequence has made: `made.2` is the second of that name.
     topics: BTreeMap<String, Value>,
+    /// Answers are told in the server's own words.
+    plain: bool,
 }
 
 impl Link {
@@ -74,12 +76,12 @@ impl Link {
             members: BTreeMap::new(),
             last: BTreeMap::new(),
             topics: BTreeMap::new(),
+            plain: false,
         }
     }
 
     /// From now on this value of this server goes by a common name, also if it went by another one before.
-    pub fn name(&mut self, name: &str, mut value: Value) {
-        self.to_own(&mut value);
+    pub fn name(&mut self, name: &str, value: Value) {
         self.topics.retain(|_, known| *known != value);
         self.symbols.insert(name.to_owned(), value);
     }
@@ -89,6 +91,11 @@ impl Link {
         self.members.clear();
         self.last.clear();
         self.topics.clear();
+    }
+
+    /// The ids of all members of the sequence.
+    pub fn member_ids(&self) -> Vec<Value> {
+        self.members.values().cloned().collect()
     }
 
     /// A member id is known by the connection on which it was first given.
@@ -156,10 +163,13 @@ impl Link {
         }
     }
 
-    /// Sends a step and waits for what becomes of it.
-    pub fn say(&mut self, step: &Step) -> (Outcome, Exchange) {
+    /// Sends a step and waits for what becomes of it, in the server's own words.
+    pub fn ask(&mut self, step: &Step) -> Outcome {
+        self.plain = true;
         self.begin(step);
-        self.finish(step)
+        let outcome = self.finish(step).0;
+        self.plain = false;
+        outcome
     }
 
     /// Sends what the step sends, so that time begins to run for it.
@@ -336,7 +346,9 @@ impl Link {
                 if !step.sent().at("validate_only").contains(&&Value::Bool(true)) {
                     self.learn_topics(&fields);
                 }
-                fields.change_leaves("", &mut |name, value| self.to_common(name, value));
+                if !self.plain {
+                    fields.change_leaves("", &mut |name, value| self.to_common(name, value));
+                }
                 Outcome::Answer(fields)
             }
             Err(error) => Outcome::Garbled(format!("{error}: {answer:02x?}")),

@@ -12,7 +12,7 @@ use super::guarded::Guarded;
 use super::link::{Link, Outcome};
 use super::step::{Sequence, Step};
 use super::value::Value;
-use super::{text, topics};
+use super::{random, text, topics};
 
 /// How long a step on one connection takes to show on another.
 const SETTLED_AFTER: Duration = Duration::from_millis(40);
@@ -21,7 +21,7 @@ const PARKED_AFTER: Duration = Duration::from_millis(30);
 /// offsetd has had as long already.
 const NOW: Duration = Duration::from_millis(1);
 /// How much later the second server may answer.
-const LATE: Duration = Duration::from_secs(2);
+const LATE: Duration = Duration::from_secs(1);
 /// How long it may take until all of Kafka knows of a topic that was made or deleted.
 const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -48,6 +48,12 @@ pub struct Counts {
     pub sequences: usize,
     pub requests: usize,
     pub comparisons: usize,
+    /// Sequences that ended where the servers chose different leaders.
+    pub other_leaders: usize,
+    /// Leaders that were told of several members.
+    pub crowds: usize,
+    /// Requests that neither server answered at once.
+    pub parked: usize,
 }
 
 /// Where a sequence went wrong.
@@ -100,12 +106,16 @@ impl Oracle {
             guarded.forget();
         }
         self.counts.sequences += 1;
-        let steps = sequence.steps.iter().enumerate();
-        steps
-            .filter_map(|(index, step)| {
-                self.compare(step).map(|differences| Failure { step: index, differences })
-            })
-            .collect()
+        let mut failures = Vec::new();
+        for (step, request) in sequence.steps.iter().enumerate() {
+            let Some(differences) = self.compare(request) else { continue };
+            if sequence.name.starts_with(random::NAME) && is_another_leader(request, &differences) {
+                self.counts.other_leaders += 1;
+                break;
+            }
+            failures.push(Failure { step, differences });
+        }
+        failures
     }
 
     fn compare(&mut self, step: &Step) -> Option<Vec<Difference>> {
@@ -135,7 +145,10 @@ impl Oracle {
                 return None;
             }
             Step::Try(_) | Step::Look => match self.answers_yet(step) {
-                (Outcome::Parked, Outcome::Parked) => return None,
+                (Outcome::Parked, Outcome::Parked) => {
+                    self.counts.parked += 1;
+                    return None;
+                }
                 outcomes => outcomes,
             },
             _ => self.answers(about, step),
@@ -156,6 +169,9 @@ impl Oracle {
             Outcome::Answer(answer) => answer.leaves(),
             _ => 1,
         };
+        if let Outcome::Answer(answer) = &kafka {
+            self.counts.crowds += usize::from(answer.at("members[].metadata").len() > 1);
+        }
         // Who hung up alone is not to be one connection behind.
         if !answered {
             self.kafka.hang_up_on(connection);
@@ -196,6 +212,17 @@ impl Oracle {
     }
 }
 
+/// True if the servers differ in whom they made the leader of a generation, and hence whom they tell of its members: where
+/// a leader left several behind, Kafka takes the first of a hash map. Only where it is no matter of chance, in scripts, is
+/// this compared.
+fn is_another_leader(step: &Step, differences: &[Difference]) -> bool {
+    let joins = matches!(step.place().1, Step::Try(_) | Step::Look);
+    let is_of_leader = |path: &str| path == "leader" || path.starts_with("members");
+    joins
+        && differences.iter().any(|difference| difference.path == "leader")
+        && differences.iter().all(|difference| is_of_leader(&difference.path))
+}
+
 /// True if the step changes nothing, so that it may be said again.
 fn reads(about: &Step) -> bool {
     let reads = ["Metadata", "ListOffsets", "OffsetFetch", "ListGroups", "DescribeGroups", "Fetch"];
@@ -211,7 +238,7 @@ pub fn prepare(kafka: SocketAddr) {
 /// A request of the oracle's own, which must be answered.
 pub fn ask(link: &mut Link, api: &'static str, version: i16, fields: &str) -> Value {
     let fields = text::value(fields).expect("a request of the oracle's own").0;
-    match link.say(&Step::Request { api, version, fields }).0 {
+    match link.ask(&Step::Request { api, version, fields }) {
         Outcome::Answer(answer) => answer,
         other => panic!("{api} {version} is not answered: {other:?}"),
     }
@@ -248,7 +275,9 @@ fn delete_all_groups(link: &mut Link) {
             format!("{{member_id: {id}, group_instance_id: {instance}}}")
         };
         let members: Vec<Value> = described.at("groups[].members[]").into_iter().cloned().collect();
-        let members: Vec<String> = members.iter().map(leave).collect();
+        let mut members: Vec<String> = members.iter().map(leave).collect();
+        // Some have an id and have not joined: a rebalance would wait for them.
+        members.extend(link.member_ids().iter().map(|id| format!("{{member_id: {id}}}")));
         let left =
             ask(link, "LeaveGroup", 3, &format!("{{group_id: {name}, members: [{}]}}", members.join(", ")));
         assert!(left.int("error_code") == Some(0), "members do not leave: {left}");

@@ -13,7 +13,7 @@ use super::deviations::{Deviation, Is, Rule, When};
 pub const TABLE: &[&[Deviation]] = &[OFFSETS_AND_GROUPS, streams::TOPICS_AND_RECORDS, topics::TOPICS];
 /// The same where topics come into being by being named.
 pub const OPEN: &[&[Deviation]] =
-    &[OFFSETS_AND_GROUPS, open::OPEN, streams::TOPICS_AND_RECORDS, topics::TOPICS];
+    &[OFFSETS_AND_GROUPS, streams::TOPICS_AND_RECORDS, topics::TOPICS, open::OPEN];
 /// What occurs there alone.
 pub const ONLY_OPEN: &[&[Deviation]] = &[open::OPEN];
 
@@ -161,6 +161,35 @@ const OFFSETS_AND_GROUPS: &[Deviation] = &[
         when: &[],
         rules: &[Rule::OnlyKafka("groups", "group_id", Is::Text("only-refused"))],
         reason: "Kafka makes the group before it looks at the protocols of its first member, and keeps it, empty.",
+    },
+    Deviation {
+        name: "a static member that was given an id is not known by it",
+        api: "JoinGroup",
+        versions: 5..=9,
+        when: &[When::Kafka("error_code", Is::Int(-1))],
+        rules: &[
+            Rule::Values("error_code", Is::Int(-1), Is::Int(25)),
+            Rule::Values("member_id", Is::Text(""), Is::Any),
+        ],
+        reason: "Static members are given no id beforehand. Kafka fails with -1 when one joins with an id that a dynamic \
+                 member has been given and has not used yet.",
+    },
+    Deviation {
+        name: "who leaves while waiting for a part is told",
+        api: "SyncGroup",
+        versions: ANY,
+        when: &[],
+        rules: &[Rule::KafkaNeverAnswers(25)],
+        reason: "Kafka forgets the request, and it is never answered.",
+    },
+    Deviation {
+        name: "what the same member asks again is answered",
+        api: "*",
+        versions: ANY,
+        when: &[When::Request("group_id", Is::Text("asked-twice"))],
+        rules: &[Rule::KafkaNeverAnswers(27)],
+        reason: "A member that joins or syncs again while its request is parked takes its place. Kafka forgets the one before, \
+                 and it is never answered.",
     },
     Deviation {
         name: "deleted groups are answered in the order asked",

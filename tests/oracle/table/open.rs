@@ -55,4 +55,20 @@ pub(super) const OPEN: &[Deviation] = &[
         rules: &[Rule::OnlyOffsetd("topics", "name", STRAY)],
         reason: "As above.",
     },
+    Deviation {
+        name: "topics that came into being are described among all",
+        api: "DescribeTopicPartitions",
+        versions: ANY,
+        when: &[],
+        rules: &[Rule::OnlyOffsetd("topics", "name", STRAY)],
+        reason: "As above.",
+    },
+    Deviation {
+        name: "that they come into being is told",
+        api: "DescribeConfigs",
+        versions: ANY,
+        when: &[When::Request("resources[].resource_type", Is::Int(4))],
+        rules: &[Rule::Values("results[].configs[].value", Is::Text("false"), Is::Text("true"))],
+        reason: "It is auto.create.topics.enable.",
+    },
 ];

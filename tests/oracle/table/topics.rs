@@ -123,6 +123,14 @@ pub(super) const TOPICS: &[Deviation] = &[
         reason: "Offsets are not records here.",
     },
     Deviation {
+        name: "behind all partitions there is nothing to go on with",
+        api: "DescribeTopicPartitions",
+        versions: ANY,
+        when: &[When::Request("cursor.partition_index", Is::Int(i32::MAX as i64))],
+        rules: &[Rule::Anything("next_cursor")],
+        reason: "Kafka's sum of cursor and limit becomes negative.",
+    },
+    Deviation {
         name: "an empty name is not described alone",
         api: "DescribeTopicPartitions",
         versions: ANY,
@@ -130,7 +138,7 @@ pub(super) const TOPICS: &[Deviation] = &[
             When::Request("topics[].name", Is::Text("")),
             When::Kafka("topics[].error_code", Is::Int(-1)),
         ],
-        rules: &[Rule::Anything("topics")],
+        rules: &[Rule::Anything("topics"), Rule::Anything("next_cursor")],
         reason: "It gets 17, as any name that cannot be, where a slip of Kafka's fails the whole request.",
     },
     Deviation {
