@@ -106,7 +106,8 @@ impl Answers<'_> {
                     Ok(self.pump.insert(answer).await?)
                 } else {
                     let sent = self.pump.insert(answer).await;
-                    settling.settle().await;
+                    // A disk that hangs must not hold up who is only observed. The turn goes with it, so there is one a group.
+                    tokio::spawn(settling.settle());
                     Ok(sent?)
                 }
             }
