@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "client",
+            "gateway",
             "server",
             "api",
             "admin",
@@ -32,6 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("client", &["wire"]),
+    ("gateway", &["server", "admin", "coordinator", "embed", "model", "wire", "config", "metrics", "clock"]),
     (
         "server",
         &["api", "admin", "coordinator", "embed", "store", "model", "wire", "config", "metrics", "clock"],

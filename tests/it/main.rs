@@ -26,7 +26,12 @@ mod expiry;
 mod failure;
 mod fetch;
 mod find_coordinator;
+<<<<<<< HEAD
 mod gaps;
+=======
+mod gateway;
+mod gateway_scripted;
+>>>>>>> w2-gateway
 mod guard;
 mod heartbeat;
 mod hostile;
