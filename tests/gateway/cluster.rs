@@ -175,7 +175,9 @@ impl Cluster {
                 return Err(format!("broker {id} knows {known} brokers"));
             }
             for topic in &metadata.topics {
-                if let Some(partition) = topic.partitions.iter().find(|one| one.isr_nodes.len() != known) {
+                if let Some(partition) =
+                    topic.partitions.iter().find(|one| one.isr_nodes.len() != one.replica_nodes.len())
+                {
                     return Err(format!("{:?}/{} is not in sync", topic.name, partition.partition_index));
                 }
             }

@@ -8,11 +8,20 @@
 mod client;
 mod cluster;
 mod gateway;
+mod guard;
 #[path = "../oracle/installed.rs"]
 mod installed;
+mod leaks;
+mod load;
+#[path = "../clients/member.rs"]
+#[allow(dead_code, reason = "the clients' own tests use all of it")]
+mod member;
 mod peer;
 mod process;
 mod program;
+mod rewound;
+mod running;
+mod say;
 mod server;
 mod through;
 mod wire;

@@ -21,8 +21,9 @@ use kafka_protocol::messages::offset_delete_request::{
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    BrokerId, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, FindCoordinatorRequest, GroupId,
-    ListOffsetsRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest,
+    BrokerId, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, ElectLeadersRequest,
+    FetchRequest, FindCoordinatorRequest, GroupId, ListOffsetsRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest,
 };
 use kafka_protocol::records::{
     Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record,
@@ -110,10 +111,15 @@ impl Peer {
 
     /// Makes a topic of three replicas, and waits until every partition is led.
     pub fn create(&self, topic: &str, partitions: i32) {
+        self.create_replicated(topic, partitions, 3);
+    }
+
+    /// The same with so many replicas.
+    pub fn create_replicated(&self, topic: &str, partitions: i32, replicas: i16) {
         let wanted = CreatableTopic::default()
             .with_name(topic_name(topic))
             .with_num_partitions(partitions)
-            .with_replication_factor(3);
+            .with_replication_factor(replicas);
         let request = CreateTopicsRequest::default().with_topics(vec![wanted]).with_timeout_ms(10_000);
         let mut created = false;
         eventually("create a topic", || {
@@ -133,6 +139,15 @@ impl Peer {
         let request =
             DeleteTopicsRequest::default().with_topic_names(vec![topic_name(topic)]).with_timeout_ms(10_000);
         eventually("delete a topic", || answered(self.wire()?.call(5, &request)?.responses[0].error_code));
+    }
+
+    /// Moves every partition's leader back to the first of its replicas.
+    pub fn elect_preferred(&self) {
+        let request = ElectLeadersRequest::default().with_topic_partitions(None).with_timeout_ms(10_000);
+        eventually("elect leaders", || {
+            // NOT_CONTROLLER and the like; that nothing had to move is no error of the whole.
+            answered(self.wire()?.call(2, &request)?.error_code)
+        });
     }
 
     fn end(&self, topic: &str, partition: i32) -> io::Result<i64> {
@@ -233,18 +248,33 @@ impl Peer {
 
     /// Commits as one who is no member; gives the code of each partition, in the order asked.
     pub fn commit(&self, group: &str, topic: &str, positions: &[(i32, i64)]) -> Vec<i16> {
-        let request = commit_request(group, topic, positions);
-        eventually("commit", || {
-            let answer = self.to_coordinator(group)?.call(8, &request)?;
-            let partitions = &answer.topics[0].partitions;
-            // NOT_COORDINATOR and its kin: another attempt.
-            if let Some(one) = partitions.iter().find(|one| (14..=16).contains(&one.error_code)) {
-                answered(one.error_code)?;
-            }
-            let asked: Vec<i32> = positions.iter().map(|(partition, _)| *partition).collect();
-            let told: Vec<i32> = partitions.iter().map(|one| one.partition_index).collect();
-            assert_eq!(told, asked, "the order of an answer");
-            Ok(partitions.iter().map(|one| one.error_code).collect())
+        self.commit_as(group, topic, "", -1, positions)
+    }
+
+    /// The same as this member of this generation.
+    pub fn commit_as(
+        &self,
+        group: &str,
+        topic: &str,
+        member: &str,
+        generation: i32,
+        positions: &[(i32, i64)],
+    ) -> Vec<i16> {
+        let request = commit_request(group, topic, positions)
+            .with_member_id(text(member))
+            .with_generation_id_or_member_epoch(generation);
+        eventually("commit", || commit_on(&mut self.to_coordinator(group)?, &request))
+    }
+
+    /// A connection to a group's coordinator, to commit on.
+    pub fn session(&self, group: &str) -> Session {
+        Session(eventually("find a coordinator", || self.to_coordinator(group)))
+    }
+
+    pub fn delete_group(&self, group: &str) -> i16 {
+        let request = DeleteGroupsRequest::default().with_groups_names(vec![GroupId(text(group))]);
+        eventually("delete a group", || {
+            Ok(self.to_coordinator(group)?.call(2, &request)?.results[0].error_code)
         })
     }
 
@@ -288,6 +318,30 @@ impl Isolated {
             self.aborting.remove(&producer);
         }
         !record.control && !self.aborting.contains(&producer)
+    }
+}
+
+fn commit_on(wire: &mut Wire, request: &OffsetCommitRequest) -> io::Result<Vec<i16>> {
+    let answer = wire.call(8, request)?;
+    let partitions = &answer.topics[0].partitions;
+    // NOT_COORDINATOR and its kin: another attempt.
+    if let Some(one) = partitions.iter().find(|one| (14..=16).contains(&one.error_code)) {
+        answered(one.error_code)?;
+    }
+    let asked = request.topics[0].partitions.iter().map(|one| one.partition_index);
+    assert!(
+        asked.eq(partitions.iter().map(|one| one.partition_index)),
+        "another order than asked: {answer:?}"
+    );
+    Ok(partitions.iter().map(|one| one.error_code).collect())
+}
+
+/// One connection that commits.
+pub struct Session(Wire);
+
+impl Session {
+    pub fn commit(&mut self, group: &str, topic: &str, positions: &[(i32, i64)]) -> Vec<i16> {
+        commit_on(&mut self.0, &commit_request(group, topic, positions)).expect("commit on a connection")
     }
 }
 
