@@ -25,6 +25,9 @@ pub mod api;
 #[cfg(feature = "server")]
 pub mod server;
 
+#[cfg(feature = "gateway")]
+pub mod gateway;
+
 #[cfg(feature = "cli")]
 pub mod client;
 

@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "client",
+            "gateway",
             "server",
             "api",
             "admin",
@@ -32,6 +33,11 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("client", &["wire"]),
+    // It starts as a server does, with the same store, errors and admin listener.
+    (
+        "gateway",
+        &["server", "admin", "coordinator", "embed", "store", "model", "wire", "config", "metrics", "clock"],
+    ),
     (
         "server",
         &["api", "admin", "coordinator", "embed", "store", "model", "wire", "config", "metrics", "clock"],

@@ -32,6 +32,8 @@ pub struct State {
     pub draining: watch::Receiver<bool>,
     /// Why the store has failed, once it has.
     pub failed: Failure,
+    /// Whether what is behind this server answers, if there is something.
+    upstream: Option<watch::Receiver<bool>>,
     /// Who may read the history now.
     turns: Turns,
     reading: Arc<Semaphore>,
@@ -41,7 +43,13 @@ impl State {
     /// Of one server.
     pub fn new(coordinator: Arc<Coordinator>, draining: watch::Receiver<bool>, failed: Failure) -> Self {
         let reading = Arc::new(Semaphore::new(READERS));
-        Self { coordinator, draining, failed, turns: Turns::default(), reading }
+        Self { coordinator, draining, failed, upstream: None, turns: Turns::default(), reading }
+    }
+
+    /// Of one that is ready only while what is behind it answers.
+    pub fn with_upstream(mut self, answers: watch::Receiver<bool>) -> Self {
+        self.upstream = Some(answers);
+        self
     }
 }
 
@@ -74,6 +82,8 @@ async fn ready(axum::extract::State(state): axum::extract::State<State>) -> impl
         not("not ready: the store has failed\n")
     } else if *state.draining.borrow() {
         not("not ready: draining\n")
+    } else if state.upstream.is_some_and(|answers| !*answers.borrow()) {
+        not("not ready: no broker of the cluster answers\n")
     } else {
         (StatusCode::OK, "ready\n")
     }

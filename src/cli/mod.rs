@@ -4,6 +4,7 @@
 mod check;
 mod demo;
 mod fail;
+mod gateway;
 mod groups;
 mod http;
 mod offsets;
@@ -38,6 +39,8 @@ struct Cli {
 enum Command {
     /// Run the server: a Kafka-protocol coordinator for consumer offsets
     Serve(serve::Arguments),
+    /// Run in front of an existing Kafka cluster: clients change one address, offsets stop going back
+    Gateway(gateway::Arguments),
     /// See in a minute what it does: commit, go back and be refused, get killed, reopen, ask who it was
     Demo,
     /// Consumer groups: list, describe, delete (any Kafka-compatible server)
@@ -61,6 +64,7 @@ enum Command {
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Gateway(arguments) => gateway::run(&arguments),
         Command::Demo => demo::run(),
         Command::Groups(command) => run_to_end(groups::run(&command)),
         Command::Offsets(command) => run_to_end(offsets::run(&command)),

@@ -12,7 +12,7 @@ use super::{VARIABLES, complain};
 use crate::config::{Config, ConfigError, LogConfig, LogFormat};
 use crate::server::{ServeError, Server};
 
-const AFTER_HELP: &str = "\
+pub(super) const AFTER_HELP: &str = "\
 Every setting can also stand in the configuration file (see examples/offsetd.toml) or in the environment, as OFFSETD_
 and its path: server.idle_timeout_ms is OFFSETD_SERVER_IDLE_TIMEOUT_MS. The command line wins over the environment,
 the environment over the file.";
@@ -63,7 +63,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     tell_of_strangers();
-    match serve(&config) {
+    finish(serve(&config))
+}
+
+/// Tells how a server ended: the exit code.
+pub(super) fn finish(result: Result<(), ServeError>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -73,7 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// Says which variables look like settings and are none. Not an error: a supervisor may make some of its own.
-fn tell_of_strangers() {
+pub(super) fn tell_of_strangers() {
     let known = Config::variables();
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
@@ -90,7 +95,7 @@ fn is_filter(text: &str) -> bool {
     text.split(',').all(|part| level(part.rsplit_once('=').map_or(part, |(_, level)| level)))
 }
 
-fn logs(config: &LogConfig) -> Result<(), ConfigError> {
+pub(super) fn logs(config: &LogConfig) -> Result<(), ConfigError> {
     if !is_filter(&config.level) {
         let why = format!("{:?} is not a level: error, warn, info, debug, trace or off", config.level);
         return Err(ConfigError { place: "log.level".to_owned(), why });
@@ -114,6 +119,18 @@ fn logs(config: &LogConfig) -> Result<(), ConfigError> {
 }
 
 fn serve(config: &Config) -> Result<(), ServeError> {
+    until_stopped(config, |stopped| async move {
+        let server = Server::start(config).await?;
+        let _ = writeln!(std::io::stderr(), "{}", server.ready_line());
+        server.run(stopped).await
+    })
+}
+
+/// Runs `serve` on a runtime of its own, and tells it when the process is asked to end.
+pub(super) fn until_stopped<F: Future<Output = Result<(), ServeError>>>(
+    config: &Config,
+    serve: impl FnOnce(watch::Receiver<bool>) -> F,
+) -> Result<(), ServeError> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if config.server.worker_threads > 0 {
         builder.worker_threads(config.server.worker_threads);
@@ -125,11 +142,8 @@ fn serve(config: &Config) -> Result<(), ServeError> {
     let result = runtime.block_on(async {
         // Before anything can be asked to stop.
         let (stop, stopped) = watch::channel(false);
-        let signals = signals(stop)?;
-        let server = Server::start(config).await?;
-        let _ = writeln!(std::io::stderr(), "{}", server.ready_line());
-        tokio::spawn(signals);
-        server.run(stopped).await
+        tokio::spawn(signals(stop)?);
+        serve(stopped).await
     });
     // The store is closed; nothing that is left is worth waiting for.
     runtime.shutdown_background();

@@ -39,6 +39,16 @@ impl Config {
         environment: &dyn Fn(&str) -> Option<String>,
         given: Given<'_>,
     ) -> Result<Self, ConfigError> {
+        Self::load_over(&[], file, environment, given)
+    }
+
+    /// The same with other defaults for some settings.
+    pub fn load_over(
+        other_defaults: &[(&'static str, &str)],
+        file: Option<&Path>,
+        environment: &dyn Fn(&str) -> Option<String>,
+        given: Given<'_>,
+    ) -> Result<Self, ConfigError> {
         let defaults = toml::Table::try_from(Self::default()).map_err(|e| ConfigError::new("defaults", e))?;
         let mut table = toml::Table::new();
         if let Some(path) = file {
@@ -46,6 +56,11 @@ impl Config {
             // As a Config first: its errors name line and key.
             toml::from_str::<Config>(&text).map_err(|e| ConfigError::new(path.display(), e))?;
             table = toml::from_str(&text).map_err(|e| ConfigError::new(path.display(), e))?;
+        }
+        for (path, text) in other_defaults {
+            if !leaves("", &table).iter().any(|(set, _)| set == path) {
+                set(&mut table, path, toml::Value::String((*text).to_owned()));
+            }
         }
         for (path, default) in leaves("", &defaults) {
             let variable = variable(&path);

@@ -3,6 +3,7 @@
 //! line; later ones win. Unknown keys are refused.
 
 mod derived;
+mod gateway;
 mod load;
 mod validate;
 
@@ -12,8 +13,9 @@ use crate::model::group::Settings;
 use crate::model::offset::Mode;
 use serde::{Deserialize, Serialize};
 
+pub use gateway::{GatewayConfig, GatewayMode};
 pub use load::{ConfigError, Given};
-pub use validate::advertised;
+pub use validate::{advertised, endpoints};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +48,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// The store.
     pub store: StoreConfig,
+    /// An existing Kafka cluster behind it: `offsetd gateway` alone.
+    pub gateway: GatewayConfig,
     /// Logs, written to standard error.
     pub log: LogConfig,
 }
@@ -325,6 +329,7 @@ impl Default for Config {
             retention: RetentionConfig::default(),
             server: ServerConfig::default(),
             store: StoreConfig::default(),
+            gateway: GatewayConfig::default(),
             log: LogConfig::default(),
         }
     }

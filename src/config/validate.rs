@@ -84,13 +84,31 @@ impl Config {
         if server.node_id < 0 {
             return Err(ConfigError::new("server.node_id", "clients take no negative broker id"));
         }
-        at_least("store.fold_bytes", store.fold_bytes, 65_536)
+        at_least("store.fold_bytes", store.fold_bytes, 65_536)?;
+        let gateway = &self.gateway;
+        endpoints("gateway.upstream", &gateway.upstream)?;
+        advertised("gateway.advertised_host", &gateway.advertised_host)?;
+        at_least("gateway.max_brokers", gateway.max_brokers as u64, 1)?;
+        at_least("gateway.max_request_bytes", gateway.max_request_bytes as u64, 1_024)?;
+        at_most("gateway.max_request_bytes", gateway.max_request_bytes as u64, i32::MAX as u64)?;
+        at_least("gateway.refresh_interval_ms", gateway.refresh_interval_ms, 100)?;
+        at_least("gateway.connect_timeout_ms", gateway.connect_timeout_ms, 1)
     }
 }
 
 fn address(place: &str, text: &str, or: &str) -> Result<SocketAddr, ConfigError> {
     let hint = format!("{text:?} is not an address such as 127.0.0.1:9092 or [::1]:0{or}");
     text.parse().map_err(|_| ConfigError::new(place, hint))
+}
+
+/// Splits `HOST:PORT,HOST:PORT`; nothing is an empty list.
+pub fn endpoints(place: &str, text: &str) -> Result<Vec<(String, u16)>, ConfigError> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let one = |part| match advertised(place, part)? {
+        Some((host, Some(port))) => Ok((host, port)),
+        _ => Err(ConfigError::new(place, format!("{part:?} has no port; HOST:PORT"))),
+    };
+    parts.map(one).collect()
 }
 
 /// Splits `HOST:PORT` or `HOST`; port `None` means the listener's own.

@@ -6,19 +6,22 @@
 //! looks.
 
 mod api;
+mod gateway;
 mod tenant;
 
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::exponential_buckets;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use api::ApiMeter;
+pub use gateway::GatewayMetrics;
+pub use prometheus_client::metrics::counter::Counter;
+pub use prometheus_client::metrics::histogram::Histogram;
 pub use tenant::{CommitResult, TenantMeter};
 
 /// Upper bounds of latencies, in seconds: 50 microseconds to 10 seconds.
@@ -108,6 +111,13 @@ pub struct Gauges {
 }
 
 impl Metrics {
+    /// A fresh set, and what a gateway counts besides.
+    pub fn with_gateway() -> (Self, GatewayMetrics) {
+        let mut metrics = Self::new();
+        let gateway = GatewayMetrics::register(metrics.registry.sub_registry_with_prefix("offsetd"));
+        (metrics, gateway)
+    }
+
     /// A fresh set.
     pub fn new() -> Self {
         let mut all = Registry::default();

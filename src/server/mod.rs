@@ -78,10 +78,7 @@ impl Server {
     /// Opens the store and binds every listener. Nothing is accepted before [`run`](Self::run).
     pub async fn start(config: &Config) -> Result<Self, ServeError> {
         let metrics = Arc::new(Metrics::new());
-        let options = Options { watch: Some(count_work(metrics.clone())), ..config.store_options() };
-        let engine = RedbStore::open(&config.data_dir, options)?;
-        let observer = observer(metrics.clone());
-        let offsets = OffsetStore::on(engine, Arc::new(SystemClock), Some(observer))?;
+        let offsets = open_store(config, &metrics)?;
         Self::on(config, offsets, metrics).await
     }
 
@@ -232,6 +229,14 @@ impl Server {
         closed.unwrap_or(Ok(()))?;
         if listener_ended { Err(ServeError::ListenerEnded) } else { Ok(()) }
     }
+}
+
+/// Opens the store of these settings, with its work counted.
+pub(crate) fn open_store(config: &Config, metrics: &Arc<Metrics>) -> Result<OffsetStore, StoreError> {
+    let options = Options { watch: Some(count_work(metrics.clone())), ..config.store_options() };
+    let engine = RedbStore::open(&config.data_dir, options)?;
+    let observer = observer(metrics.clone());
+    OffsetStore::on(engine, Arc::new(SystemClock), Some(observer))
 }
 
 fn observer(metrics: Arc<Metrics>) -> embed::Observer {

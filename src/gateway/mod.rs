@@ -1,0 +1,259 @@
+//! An existing Kafka cluster behind us: clients change one address, records stay where they are. Each broker has a listener
+//! here, each client connection one of its own to its broker; bytes pass, and addresses are rewritten.
+//!
+//! Start with `connection` (one client), then `requests` (the way up) and `answers` (the way down); `apis` says what passes.
+
+mod answers;
+mod apis;
+mod brokers;
+mod connection;
+mod cursor;
+mod link;
+mod listener;
+mod meter;
+mod pump;
+mod refresh;
+mod requests;
+mod rewrite;
+mod sasl;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::admin;
+use crate::clock::SystemClock;
+use crate::config::{Config, ConfigError, GatewayConfig, ServerConfig, advertised, endpoints};
+use crate::coordinator::Coordinator;
+use crate::coordinator::quota::Quota;
+use crate::embed::OffsetStore;
+use crate::metrics::{GatewayMetrics, Metrics};
+use crate::server::{ServeError, open_store};
+use brokers::{Brokers, NEW_LISTENERS, NewListener, Ports, bind};
+use connection::Target;
+use link::Memory;
+use meter::{BrokerMeter, Meters};
+use pump::{Sink, Source};
+use refresh::Found;
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    config: GatewayConfig,
+    server: ServerConfig,
+    /// What clients are told for the gateway's host; `None`: what they reached.
+    advertised_host: Option<String>,
+    upstream: Vec<(Arc<str>, u16)>,
+    /// Which of several is asked first: each time another.
+    turn: AtomicUsize,
+    brokers: Brokers,
+    any: Arc<BrokerMeter>,
+    metrics: Arc<Metrics>,
+    gateway_metrics: Arc<GatewayMetrics>,
+    /// Memory for requests that are taken out whole.
+    up: Memory,
+    /// The same for answers.
+    down: Memory,
+    /// Whether a broker answers.
+    answers: watch::Sender<bool>,
+    lines: Quota,
+}
+
+impl Shared {
+    /// Whom to ask when any broker will do: those that were named at the start, then those that were learned.
+    fn candidates(&self) -> Vec<(Arc<str>, u16)> {
+        let mut all = self.upstream.clone();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % all.len().max(1);
+        all.rotate_left(turn);
+        for place in self.brokers.all().iter().map(|broker| broker.place()) {
+            if !all.contains(&place) {
+                all.push(place);
+            }
+        }
+        all
+    }
+
+    /// A connection to a broker, in the time for it.
+    async fn dial(&self, host: &str, port: u16) -> io::Result<(Source, Sink)> {
+        let patience = Duration::from_millis(self.config.connect_timeout_ms);
+        let connecting = timeout(patience, TcpStream::connect((host, port))).await;
+        let at = |error: io::Error| io::Error::new(error.kind(), format!("{host}:{port}: {error}"));
+        let connected = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let stream = connected.map_err(at)?;
+        stream.set_nodelay(true)?;
+        let (from, to) = stream.into_split();
+        Ok((Box::new(from), Box::new(to)))
+    }
+
+    /// A client's connection, and the host that it knows us by.
+    async fn client_side(&self, stream: TcpStream) -> io::Result<(String, Source, Sink)> {
+        // Nagle's delay is for programs that write byte by byte.
+        stream.set_nodelay(true)?;
+        let host = match &self.advertised_host {
+            Some(host) => host.clone(),
+            None => stream.local_addr()?.ip().to_canonical().to_string(),
+        };
+        let (from, to) = stream.into_split();
+        Ok((host, Box::new(from), Box::new(to)))
+    }
+}
+
+/// A gateway that listens.
+#[derive(Debug)]
+pub struct Gateway {
+    bootstrap: TcpListener,
+    bound: mpsc::Receiver<NewListener>,
+    shared: Arc<Shared>,
+    found: Found,
+    admin: Option<(TcpListener, SocketAddr)>,
+    offsets: OffsetStore,
+    coordinator: Arc<Coordinator>,
+    ready_line: String,
+}
+
+impl Gateway {
+    /// Opens the store, binds the bootstrap listener, asks the cluster for its brokers and binds a listener for each. A
+    /// cluster that does not answer is no error: it may come yet.
+    pub async fn start(config: &Config) -> Result<Self, ServeError> {
+        let gateway = &config.gateway;
+        let upstream = endpoints("gateway.upstream", &gateway.upstream)?;
+        if upstream.is_empty() {
+            let why = "is empty; name brokers of the cluster, as in kafka-1:9092,kafka-2:9092";
+            return Err(ConfigError { place: "gateway.upstream".to_owned(), why: why.to_owned() }.into());
+        }
+        let (metrics, gateway_metrics) = Metrics::with_gateway();
+        let (metrics, gateway_metrics) = (Arc::new(metrics), Arc::new(gateway_metrics));
+        let offsets = open_store(config, &metrics)?;
+        let coordinator = Coordinator::new(offsets.clone(), config, metrics.clone(), Arc::new(SystemClock))?;
+        let coordinator = Arc::new(coordinator);
+
+        let listen: SocketAddr = config.listen.parse().map_err(|_| ConfigError {
+            place: "listen".to_owned(),
+            why: format!("{:?} is not an address", config.listen),
+        })?;
+        let cannot = |error| ServeError::Bind { address: config.listen.clone(), error };
+        let bootstrap = bind(listen).map_err(cannot)?;
+        let bootstrap_at = bootstrap.local_addr().map_err(cannot)?;
+        let ports = Ports {
+            ip: listen.ip(),
+            base: match (gateway.broker_port_base, listen.port()) {
+                (0, 0) => None,
+                (0, own) => Some(own.saturating_add(1)),
+                (base, _) => Some(base),
+            },
+            max_brokers: gateway.max_brokers,
+        };
+        let advertised_host = match advertised("gateway.advertised_host", &gateway.advertised_host)? {
+            Some((host, _)) => Some(host),
+            None if listen.ip().is_unspecified() => None,
+            None => Some(listen.ip().to_string()),
+        };
+        let meters = Meters(gateway_metrics.clone());
+        let (new, bound) = mpsc::channel(NEW_LISTENERS);
+        let server = &config.server;
+        let patience = Duration::from_millis(server.request_read_timeout_ms);
+        let shared = Arc::new(Shared {
+            config: gateway.clone(),
+            server: server.clone(),
+            advertised_host,
+            upstream: upstream.into_iter().map(|(host, port)| (host.into(), port)).collect(),
+            turn: AtomicUsize::new(0),
+            any: meters.broker("bootstrap"),
+            brokers: Brokers::new(ports, new, meters),
+            metrics: metrics.clone(),
+            gateway_metrics,
+            up: Memory::new(server.request_memory_bytes, server.max_request_bytes, patience),
+            down: Memory::new(server.response_memory_bytes, server.max_response_bytes, patience),
+            answers: watch::Sender::new(false),
+            lines: Quota::default(),
+        });
+        let admin = match config.admin_address()? {
+            None => None,
+            Some(address) => {
+                let cannot = |error| ServeError::Bind { address: address.to_string(), error };
+                let listener = TcpListener::bind(address).await.map_err(cannot)?;
+                let bound = listener.local_addr().map_err(cannot)?;
+                Some((listener, bound))
+            }
+        };
+        let found = refresh::ask(&shared).await;
+        match found {
+            Found::Brokers => {}
+            Found::NotAuthenticated => {
+                tracing::info!(
+                    "the cluster wants authentication: its brokers are learned from what clients are answered"
+                );
+            }
+            Found::Nobody => tracing::warn!("no broker answers yet: {}", gateway.upstream),
+        }
+        let brokers = shared.brokers.all().iter().map(|b| format!("{}:{}", b.id, b.port)).collect::<Vec<_>>();
+        let admin_at = admin.as_ref().map_or("none".to_owned(), |(_, bound)| bound.to_string());
+        let ready_line = format!(
+            "offsetd gateway ready listen={bootstrap_at} brokers={} admin={admin_at} data={}",
+            brokers.join(","),
+            std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone()).display(),
+        );
+        Ok(Self { bootstrap, bound, shared, found, admin, offsets, coordinator, ready_line })
+    }
+
+    /// The line that says that the gateway is ready.
+    pub fn ready_line(&self) -> &str {
+        &self.ready_line
+    }
+
+    /// Serves until `stop` becomes true; then drains and closes the store.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ServeError> {
+        let drain = Duration::from_millis(self.shared.server.drain_timeout_ms);
+        let (draining, drained) = watch::channel(false);
+        let slots = Arc::new(Semaphore::new(self.shared.server.max_connections));
+        let mut listeners = JoinSet::new();
+        let stand = |socket, target| {
+            listener::accept(socket, target, self.shared.clone(), slots.clone(), drained.clone())
+        };
+        listeners.spawn(stand(self.bootstrap, Target::Any));
+        let admin = self.admin.map(|(listener, _)| {
+            let state =
+                admin::State::new(self.coordinator.clone(), drained.clone(), self.coordinator.failed())
+                    .with_upstream(self.shared.answers.subscribe());
+            let config = self.shared.server.clone();
+            tokio::spawn(async move { admin::serve(listener, state, &config).await })
+        });
+        let refresh = tokio::spawn(refresh::run(self.shared.clone(), self.found));
+        loop {
+            tokio::select! {
+                // A sender that is gone counts as "stop".
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(new) = self.bound.recv() => {
+                    listeners.spawn(stand(new.socket, Target::One(new.broker)));
+                }
+                Some(ended) = listeners.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!("a listener's task ended by itself; this is a bug: {error}");
+                    }
+                }
+            }
+        }
+        tracing::info!("stopping: no new connections, finishing what is under way");
+        draining.send_replace(true);
+        refresh.abort();
+        let all_done = async { while listeners.join_next().await.is_some() {} };
+        if timeout(drain, all_done).await.is_err() {
+            tracing::warn!("some connections did not end in time; closing them");
+            listeners.shutdown().await;
+        }
+        if let Some(admin) = admin {
+            admin.abort();
+        }
+        let offsets = self.offsets;
+        // Folding may take a moment; it is not for a runtime thread.
+        let closed = tokio::task::spawn_blocking(move || offsets.close()).await;
+        Ok(closed.unwrap_or(Ok(()))?)
+    }
+}

@@ -1,0 +1,106 @@
+//! What a gateway counts. Registered by a gateway alone.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::{Histograms, latency_histogram};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    /// The broker's id; `bootstrap` for whichever answered.
+    broker: String,
+    api: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByteLabels {
+    broker: String,
+    /// `up`: to the broker; `down`: to the client.
+    direction: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BrokerLabels {
+    broker: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DirectionLabels {
+    direction: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    what: &'static str,
+}
+
+/// All of one gateway.
+#[derive(Debug)]
+pub struct GatewayMetrics {
+    requests: Family<RequestLabels, Counter>,
+    bytes: Family<ByteLabels, Counter>,
+    unreachable: Family<BrokerLabels, Counter>,
+    stayed: Histograms<DirectionLabels>,
+    guard: Family<EventLabels, Counter>,
+    /// Brokers that a listener stands for.
+    pub brokers: Gauge,
+    /// 1 if a broker answered when last asked.
+    pub upstream_answers: Gauge,
+}
+
+impl GatewayMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("gateway");
+        let requests = Family::default();
+        let help = "Requests by broker (bootstrap: whichever answered) and API";
+        registry.register("requests", help, requests.clone());
+        let bytes = Family::default();
+        let help = "Bytes written, by broker and direction (up: to the broker, down: to the client)";
+        registry.register_with_unit("passed", help, Unit::Bytes, bytes.clone());
+        let unreachable = Family::default();
+        let help = "Connections that were closed because their broker could not be reached";
+        registry.register("unreachable", help, unreachable.clone());
+        let stayed: Histograms<DirectionLabels> = Family::new_with_constructor(latency_histogram);
+        let help =
+            "Added latency: from the read that brought bytes to the write that took them, by direction";
+        registry.register_with_unit("added", help, Unit::Seconds, stayed.clone());
+        let guard = Family::default();
+        let help = "What the guard met besides verdicts: see the README";
+        registry.register("guard", help, guard.clone());
+        let brokers = Gauge::default();
+        registry.register("brokers", "Brokers that a listener stands for", brokers.clone());
+        let upstream_answers = Gauge::default();
+        let help = "1 if a broker answered when last asked";
+        registry.register("upstream_answers", help, upstream_answers.clone());
+        Self { requests, bytes, unreachable, stayed, guard, brokers, upstream_answers }
+    }
+
+    /// Requests of an API to a broker.
+    pub fn requests(&self, broker: &str, api: &'static str) -> Counter {
+        self.requests.get_or_create(&RequestLabels { broker: broker.to_owned(), api }).clone()
+    }
+
+    /// Bytes to or from a broker.
+    pub fn bytes(&self, broker: &str, direction: &'static str) -> Counter {
+        self.bytes.get_or_create(&ByteLabels { broker: broker.to_owned(), direction }).clone()
+    }
+
+    /// Connections that found no broker.
+    pub fn unreachable(&self, broker: &str) -> Counter {
+        self.unreachable.get_or_create(&BrokerLabels { broker: broker.to_owned() }).clone()
+    }
+
+    /// Added latency of a direction.
+    pub fn stayed(&self, direction: &'static str) -> Histogram {
+        self.stayed.get_or_create(&DirectionLabels { direction }).clone()
+    }
+
+    /// Counts what the guard met: a word for it, of which there are few.
+    pub fn guard(&self, what: &'static str) -> Counter {
+        self.guard.get_or_create(&EventLabels { what }).clone()
+    }
+}
