@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::cluster::Cluster;
+use crate::fleet::Ends;
 use crate::gateway::Gateway;
 use crate::peer::Peer;
 
@@ -120,6 +121,7 @@ fn commits_at_once_are_judged_in_order() {
     assert_eq!(world.commit("g", &[(0, 0)]), [0]);
     let ended = AtomicBool::new(false);
     thread::scope(|scope| {
+        let ends = Ends(&ended);
         let watch = scope.spawn(|| {
             let (mut last, mut looks) = (0, 0);
             while !ended.load(Ordering::Relaxed) {
@@ -140,7 +142,7 @@ fn commits_at_once_are_judged_in_order() {
         };
         let writers: Vec<_> = (0..WRITERS).map(write).collect();
         let codes: Vec<i16> = writers.into_iter().flat_map(|one| one.join().expect("a writer")).collect();
-        ended.store(true, Ordering::Relaxed);
+        drop(ends);
         let looks: i32 = watch.join().expect("the watcher");
         let refused = codes.iter().filter(|code| **code == REFUSED).count();
         println!("{} commits, {refused} refused, {looks} looks", codes.len());

@@ -112,8 +112,15 @@ impl Load {
         let consumed = self.consumer.end("TERM");
         let read = values(&consumed, "record_data");
         let seen: BTreeSet<&String> = read.iter().collect();
+        let mut times: Vec<i64> = produced
+            .iter()
+            .filter(|line| is_ack(line))
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["timestamp"].as_i64())
+            .collect();
+        times.sort_unstable();
+        let pause = times.windows(2).map(|two| two[1] - two[0]).max().unwrap_or(0);
         println!(
-            "{}: {} acknowledged, {} in the log, {} read again",
+            "{}: {} acknowledged, {} in the log, {} read again, the longest pause {pause} ms",
             self.way,
             acknowledged.len(),
             counted.values().sum::<usize>(),

@@ -7,6 +7,7 @@
 #[allow(dead_code, reason = "the clients' own tests use all of it")]
 mod client;
 mod cluster;
+mod fleet;
 mod gateway;
 mod guard;
 #[path = "../oracle/installed.rs"]
@@ -24,6 +25,7 @@ mod running;
 mod say;
 mod server;
 mod through;
+mod tools;
 mod wire;
 
 use std::io::Write;

@@ -1,6 +1,8 @@
 //! `walk.txt` as requests: bodies in every version of every API that a gateway may advertise, those included that no codec at
 //! hand knows.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bytes::{BufMut, BytesMut};
 
 use crate::peer::batch;
@@ -153,7 +155,13 @@ impl Writer {
         match value {
             Value::Number(size, number) => self.bytes.put_slice(&number.to_be_bytes()[8 - size..]),
             Value::Text(text) => {
-                self.length(text.map(str::len), 2);
+                static ONCE: AtomicU32 = AtomicU32::new(0);
+                let number = || ONCE.fetch_add(1, Ordering::Relaxed).to_string();
+                let text = text.map(|text| match text.contains('$') {
+                    true => text.replace('$', &number()),
+                    false => text.to_owned(),
+                });
+                self.length(text.as_ref().map(String::len), 2);
                 self.bytes.put_slice(text.unwrap_or_default().as_bytes());
             }
             Value::Bytes(bytes) => {
