@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::gateway::Gateway;
 use crate::peer::{Peer, UNCOMMITTED};
 use crate::program::Library;
-use crate::running::Running;
+use crate::running::{PATIENCE, Running};
 use crate::server::Server;
 
 const MEMBERS: usize = 3;
@@ -56,7 +56,7 @@ impl<'a> Fleet<'a> {
     fn end(mut self) -> BTreeMap<String, usize> {
         let all: usize = self.peer.records("fleet", UNCOMMITTED).values().map(Vec::len).sum();
         let is_value = |line: &&String| line.starts_with("value ");
-        let deadline = std::time::Instant::now() + crate::running::PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let now = self.members.iter().flat_map(Running::lines).chain(self.said.iter().cloned());
             let mut read: Vec<String> = now.filter(|line| is_value(&line)).collect();
@@ -65,12 +65,7 @@ impl<'a> Fleet<'a> {
             if read.len() >= all {
                 break;
             }
-            assert!(
-                std::time::Instant::now() < deadline,
-                "{}: {} of {all} were read",
-                self.group,
-                read.len()
-            );
+            assert!(Instant::now() < deadline, "{}: {} of {all} were read", self.group, read.len());
             thread::sleep(Duration::from_millis(50));
         }
         for member in std::mem::take(&mut self.members) {
