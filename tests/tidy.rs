@@ -33,11 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("client", &["wire"]),
-    // It starts as a server does, with the same store, errors and admin listener.
-    (
-        "gateway",
-        &["server", "admin", "coordinator", "embed", "store", "model", "wire", "config", "metrics", "clock"],
-    ),
+    ("gateway", &["server", "admin", "coordinator", "embed", "model", "wire", "config", "metrics", "clock"]),
     (
         "server",
         &["api", "admin", "coordinator", "embed", "store", "model", "wire", "config", "metrics", "clock"],

@@ -26,6 +26,8 @@ pub struct GatewayConfig {
     pub forget_brokers_ms: u64,
     /// To connect to a broker.
     pub connect_timeout_ms: u64,
+    /// How long a commit waits for its turn in its group, and for the cluster's word on what it would go back from.
+    pub ask_timeout_ms: u64,
 }
 
 /// Where groups and offsets live.
@@ -49,6 +51,7 @@ impl Default for GatewayConfig {
             refresh_interval_ms: 10_000,
             forget_brokers_ms: 3_600_000,
             connect_timeout_ms: 5_000,
+            ask_timeout_ms: 5_000,
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::embed::committer::Answer;
 use crate::metrics::Metrics;
 use crate::model::group::{Description, MemberClaim, State, fence};
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
-use crate::model::offset::Committed;
+use crate::model::offset::{Committed, Position};
 use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome};
 use crate::model::refusal::Refusal;
 use crate::store::{Limits, StoreError, Wanted};
@@ -311,6 +311,17 @@ impl Coordinator {
         wanted: &[Wanted<'_>],
     ) -> Result<Vec<Option<Committed>>, StoreError> {
         self.checked(self.offsets.store().fetch(tenant, group, wanted))
+    }
+
+    /// What a commit is judged against: what is stored, or what has expired.
+    pub fn standing(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        stream: &str,
+        partition: Partition,
+    ) -> Result<Option<Position>, StoreError> {
+        self.checked(self.offsets.store().standing(tenant, group, stream, partition))
     }
 
     /// All that a group has committed, sorted; nothing if there is no such group.

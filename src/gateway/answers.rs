@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use super::apis::Way;
 use super::brokers::Told;
 use super::cursor::{Cursor, Unreadable, answer_body};
+use super::guard::MOST_READ_BYTES;
 use super::link::{End, Expect, Link, Pending, Piece};
 use super::pump::Pump;
 use super::rewrite::{self, is_headed};
@@ -35,6 +36,7 @@ impl Answers<'_> {
             if let Err(end) = self.answer(pending).await {
                 return end;
             }
+            self.link.answered();
         }
     }
 
@@ -90,6 +92,58 @@ impl Answers<'_> {
                     self.link.set_principal(name);
                 }
                 Ok(self.pump.insert(&piece.bytes).await?)
+            }
+            Expect::Commit(under_way) => {
+                let piece = self.take(size).await?;
+                let frame = piece.bytes.get(4..).unwrap_or_default();
+                let (api, version) = (pending.api, pending.version);
+                let unreadable = |why| End::Answer { api: api.name, version, why };
+                let mut settling = under_way.answered(frame).map_err(unreadable)?;
+                let answer = settling.answer.take();
+                let answer = answer.as_deref().unwrap_or(&piece.bytes);
+                if settling.comes_first() {
+                    settling.settle().await;
+                    Ok(self.pump.insert(answer).await?)
+                } else {
+                    let sent = self.pump.insert(answer).await;
+                    settling.settle().await;
+                    Ok(sent?)
+                }
+            }
+            Expect::Positions(_) if size > MOST_READ_BYTES => {
+                if self.pump.pass(4 + size).await? {
+                    Ok(())
+                } else {
+                    Err(End::Broker)
+                }
+            }
+            Expect::Positions(fetching) => {
+                let piece = self.take(size).await?;
+                self.pump.insert(&piece.bytes).await?;
+                let (api, version) = (pending.api, pending.version);
+                let read = fetching.answered(piece.bytes.get(4..).unwrap_or_default()).await;
+                read.map_err(|why| End::Answer { api: api.name, version, why })
+            }
+            Expect::Taken(taking) => {
+                let piece = self.take(size).await?;
+                let (api, version) = (pending.api, pending.version);
+                let read = taking.answered(piece.bytes.get(4..).unwrap_or_default()).await;
+                read.map_err(|why| End::Answer { api: api.name, version, why })?;
+                Ok(self.pump.insert(&piece.bytes).await?)
+            }
+            Expect::Own(asker) => {
+                let mut frame = self.take(size).await?.bytes;
+                let rest = frame.get(4..).unwrap_or_default();
+                // A question in an old version: its header is the old one.
+                let at = answer_body(rest, pending.api.answer_header(pending.version));
+                let at = 4 + at.map_err(|why| End::Answer {
+                    api: pending.api.name,
+                    version: pending.version,
+                    why,
+                })?;
+                // Whoever asked may have stopped waiting.
+                let _ = asker.send(frame.split_off(at));
+                Ok(())
             }
             Expect::Local(_) => Ok(()),
         }

@@ -81,6 +81,10 @@ impl<'a> Cursor<'a> {
         self.array().map(i32::from_be_bytes)
     }
 
+    pub(super) fn i64(&mut self) -> Result<i64, Unreadable> {
+        self.array().map(i64::from_be_bytes)
+    }
+
     pub(super) fn varint(&mut self) -> Result<u32, Unreadable> {
         let mut value = 0u32;
         for shift in (0..35).step_by(7) {

@@ -1,17 +1,19 @@
 //! One client's connection and the one to its broker: what both directions know, and what is expected back.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::Shared;
 use super::apis::Api;
 use super::cursor::Unreadable;
+use super::guard::{Fetching, Taking, UnderWay};
 use super::meter::BrokerMeter;
 use super::pump::Pump;
 use super::sasl::Mechanism;
@@ -70,6 +72,14 @@ pub(super) enum Expect {
     Rewrite,
     /// Who the client is, if the answer is success.
     Sasl(Mechanism, Option<Arc<str>>),
+    /// A commit: keep what the cluster takes.
+    Commit(Box<UnderWay>),
+    /// Positions: see whether they are what is known.
+    Positions(Box<Fetching>),
+    /// Something is deleted.
+    Taken(Box<Taking>),
+    /// It is the gateway's own: the body.
+    Own(oneshot::Sender<BytesMut>),
     /// There is none to come: this is it, a whole frame.
     Local(Vec<u8>),
 }
@@ -94,11 +104,40 @@ pub(super) struct Link {
     pub(super) address: Arc<str>,
     /// Who it is, by the cluster's word.
     principal: Mutex<Arc<str>>,
+    /// Questions that are not answered.
+    open: AtomicUsize,
+    /// Told when there are none.
+    none_open: Notify,
 }
 
 impl Link {
     pub(super) fn new(shared: Arc<Shared>, meter: Arc<BrokerMeter>, host: String, address: Arc<str>) -> Self {
-        Self { shared, meter, host, address, principal: Mutex::default() }
+        Self {
+            shared,
+            meter,
+            host,
+            address,
+            principal: Mutex::default(),
+            open: AtomicUsize::new(0),
+            none_open: Notify::new(),
+        }
+    }
+
+    pub(super) fn asked(&self) {
+        self.open.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn answered(&self) {
+        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.none_open.notify_one();
+        }
+    }
+
+    /// Waits until all that was asked is answered. One waits at a time: whoever asks.
+    pub(super) async fn all_answered(&self) {
+        while self.open.load(Ordering::Acquire) > 0 {
+            self.none_open.notified().await;
+        }
     }
 
     pub(super) fn principal(&self) -> Arc<str> {

@@ -8,6 +8,7 @@ mod apis;
 mod brokers;
 mod connection;
 mod cursor;
+mod guard;
 mod link;
 mod listener;
 mod meter;
@@ -19,14 +20,15 @@ mod sasl;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 
 use crate::admin;
 use crate::clock::SystemClock;
@@ -35,9 +37,10 @@ use crate::coordinator::Coordinator;
 use crate::coordinator::quota::Quota;
 use crate::embed::OffsetStore;
 use crate::metrics::{GatewayMetrics, Metrics};
-use crate::server::{ServeError, open_store};
+use crate::server::{ServeError, open_store, space};
 use brokers::{Brokers, NEW_LISTENERS, NewListener, Ports, bind};
 use connection::Target;
+use guard::Guard;
 use link::Memory;
 use meter::{BrokerMeter, Meters};
 use pump::{Sink, Source};
@@ -63,6 +66,7 @@ struct Shared {
     down: Memory,
     /// Whether a broker answers.
     answers: watch::Sender<bool>,
+    guard: Arc<Guard>,
     lines: Quota,
 }
 
@@ -115,8 +119,12 @@ pub struct Gateway {
     admin: Option<(TcpListener, SocketAddr)>,
     offsets: OffsetStore,
     coordinator: Arc<Coordinator>,
+    data_dir: PathBuf,
     ready_line: String,
 }
+
+/// How often it is looked whether the store still works.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 impl Gateway {
     /// Opens the store, binds the bootstrap listener, asks the cluster for its brokers and binds a listener for each. A
@@ -159,6 +167,8 @@ impl Gateway {
         let (new, bound) = mpsc::channel(NEW_LISTENERS);
         let server = &config.server;
         let patience = Duration::from_millis(server.request_read_timeout_ms);
+        let tenant = guard::tenant(&offsets, &config.tenant)?;
+        let guard = Guard::new(coordinator.clone(), tenant, &config.tenant, gateway_metrics.clone());
         let shared = Arc::new(Shared {
             config: gateway.clone(),
             server: server.clone(),
@@ -172,6 +182,7 @@ impl Gateway {
             up: Memory::new(server.request_memory_bytes, server.max_request_bytes, patience),
             down: Memory::new(server.response_memory_bytes, server.max_response_bytes, patience),
             answers: watch::Sender::new(false),
+            guard: Arc::new(guard),
             lines: Quota::default(),
         });
         let admin = match config.admin_address()? {
@@ -195,12 +206,14 @@ impl Gateway {
         }
         let brokers = shared.brokers.all().iter().map(|b| format!("{}:{}", b.id, b.port)).collect::<Vec<_>>();
         let admin_at = admin.as_ref().map_or("none".to_owned(), |(_, bound)| bound.to_string());
+        let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
         let ready_line = format!(
-            "offsetd gateway ready listen={bootstrap_at} brokers={} admin={admin_at} data={}",
+            "offsetd gateway ready listen={bootstrap_at} brokers={} guard={} admin={admin_at} data={}",
             brokers.join(","),
-            std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone()).display(),
+            config.guard.mode.as_str(),
+            data_dir.display(),
         );
-        Ok(Self { bootstrap, bound, shared, found, admin, offsets, coordinator, ready_line })
+        Ok(Self { bootstrap, bound, shared, found, admin, offsets, coordinator, data_dir, ready_line })
     }
 
     /// The line that says that the gateway is ready.
@@ -226,6 +239,15 @@ impl Gateway {
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });
         let refresh = tokio::spawn(refresh::run(self.shared.clone(), self.found));
+        let space = tokio::spawn(space::watch(self.coordinator.clone(), self.data_dir).await);
+        let coordinator = self.coordinator.clone();
+        // A store that has failed is said by readiness and metrics; records go on without it.
+        let probe = tokio::spawn(async move {
+            loop {
+                sleep(PROBE_EVERY).await;
+                coordinator.probe();
+            }
+        });
         loop {
             tokio::select! {
                 // A sender that is gone counts as "stop".
@@ -242,7 +264,7 @@ impl Gateway {
         }
         tracing::info!("stopping: no new connections, finishing what is under way");
         draining.send_replace(true);
-        refresh.abort();
+        [refresh, space, probe].iter().for_each(JoinHandle::abort);
         let all_done = async { while listeners.join_next().await.is_some() {} };
         if timeout(drain, all_done).await.is_err() {
             tracing::warn!("some connections did not end in time; closing them");

@@ -36,7 +36,7 @@ impl Head {
         Pending { correlation_id, api, version, expect }
     }
 
-    fn malformed(&self, why: impl ToString) -> End {
+    pub(super) fn malformed(&self, why: impl ToString) -> End {
         End::Request { api: self.api.name, version: self.version, why: why.to_string() }
     }
 }
@@ -50,6 +50,8 @@ pub(super) struct Requests<'a> {
     mechanism: Mechanism,
     /// Who the client says it is.
     name: Option<Arc<str>>,
+    /// Number of the last question of the gateway's own.
+    own: i32,
 }
 
 impl<'a> Requests<'a> {
@@ -59,7 +61,7 @@ impl<'a> Requests<'a> {
         expected: mpsc::Sender<Pending>,
         draining: watch::Receiver<bool>,
     ) -> Self {
-        Self { pump, link, expected, draining, mechanism: Mechanism::Other, name: None }
+        Self { pump, link, expected, draining, mechanism: Mechanism::Other, name: None, own: i32::MIN }
     }
 
     /// Until something ends it. Gives the pump back, since the client may still be sending.
@@ -141,15 +143,16 @@ impl<'a> Requests<'a> {
                 let expect = Expect::Sasl(self.mechanism, self.name.clone());
                 self.forward(head, expect, &piece.bytes).await
             }
-            Way::Pass | Way::Commit | Way::TxnCommit | Way::OffsetFetch => {
-                self.pass(head, Some(Expect::Pass)).await
-            }
-            Way::OffsetDelete | Way::DeleteGroups => self.pass(head, Some(Expect::Pass)).await,
+            Way::Pass => self.pass(head, Some(Expect::Pass)).await,
+            Way::Commit | Way::TxnCommit => self.commit(head).await,
+            Way::OffsetFetch => self.offset_fetch(head).await,
+            Way::OffsetDelete | Way::DeleteGroups => self.deletion(head).await,
         }
     }
 
     /// Notes what is expected, before the request leaves.
     pub(super) async fn expect(&mut self, pending: Pending) -> Result<(), End> {
+        self.link.asked();
         match self.expected.try_send(pending) {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Full(pending)) => {
@@ -161,7 +164,20 @@ impl<'a> Requests<'a> {
         }
     }
 
-    async fn pass(&mut self, head: Head, expect: Option<Expect>) -> Result<(), End> {
+    /// Waits until all that was asked is answered.
+    pub(super) async fn all_answered(&mut self) -> Result<(), End> {
+        self.pump.flush().await?;
+        self.link.all_answered().await;
+        Ok(())
+    }
+
+    /// A number for a question of the gateway's own.
+    pub(super) fn own_correlation_id(&mut self) -> i32 {
+        self.own = self.own.wrapping_add(1);
+        self.own
+    }
+
+    pub(super) async fn pass(&mut self, head: Head, expect: Option<Expect>) -> Result<(), End> {
         if let Some(expect) = expect {
             self.expect(head.pending(expect)).await?;
         }
@@ -219,6 +235,13 @@ pub(super) fn body<'a>(frame: &'a [u8], head: Head) -> Result<Cursor<'a>, Unread
     cursor.set_flexible(flexible);
     cursor.tags()?;
     Ok(cursor)
+}
+
+/// What a client calls itself.
+pub(super) fn client_id(frame: &[u8]) -> Option<&str> {
+    let mut cursor = Cursor::new(frame, false);
+    cursor.skip(HEAD_BYTES).ok()?;
+    cursor.text().ok()?
 }
 
 fn acks(mut body: Cursor<'_>, version: i16) -> Result<i16, Unreadable> {

@@ -4,13 +4,16 @@
 //! A broker that no listener stands for is left out, or answered as "not available": an address of the cluster would be
 //! one that the client goes to past the gateway.
 
+mod configs;
+mod versions;
+
 use kafka_protocol::messages::ApiKey;
 
-use super::apis::APIS;
 use super::cursor::{Cursor, Rewritten, Unreadable, Writer};
 use crate::wire::codes;
 
 use Unreadable::Wrong;
+pub(super) use versions::unknown_api_versions;
 
 /// Where clients are told that a broker is.
 pub(super) trait Addresses {
@@ -36,11 +39,11 @@ pub(super) fn rewrite(
         Ok(ApiKey::Metadata) => metadata(&mut cursor, version, flexible, addresses),
         Ok(ApiKey::FindCoordinator) => find_coordinator(&mut cursor, version, flexible, addresses),
         Ok(ApiKey::DescribeCluster) => describe_cluster(&mut cursor, version, addresses),
-        Ok(ApiKey::DescribeConfigs) => describe_configs(&mut cursor, version, flexible),
+        Ok(ApiKey::DescribeConfigs) => configs::rewrite(&mut cursor, version, flexible),
         Ok(ApiKey::Produce) => produce(&mut cursor, version, addresses),
         Ok(ApiKey::ShareFetch) => share_fetch(&mut cursor, addresses),
         Ok(ApiKey::ShareAcknowledge) => share_acknowledge(&mut cursor, version, addresses),
-        Ok(ApiKey::ApiVersions) => return api_versions(body, version),
+        Ok(ApiKey::ApiVersions) => return versions::rewrite(body, version),
         _ => Err(Wrong("no answer of this kind is rewritten")),
     };
     done.map(|()| cursor.finish())
@@ -235,84 +238,6 @@ impl Addresses for Nowhere {
     }
 }
 
-/// A broker's settings that hold addresses are told as sensitive ones are: without their value.
-fn describe_configs(cursor: &mut Cursor<'_>, version: i16, flexible: bool) -> Result<(), Unreadable> {
-    cursor.i32()?;
-    for _ in 0..cursor.count()? {
-        cursor.i16()?;
-        cursor.text()?;
-        let resource = cursor.i8()?;
-        cursor.text()?;
-        for _ in 0..cursor.count()? {
-            config(cursor, version, flexible, resource)?;
-        }
-        cursor.tags()?;
-    }
-    cursor.tags()
-}
-
-fn config(cursor: &mut Cursor<'_>, version: i16, flexible: bool, resource: i8) -> Result<(), Unreadable> {
-    const BROKER: i8 = 4;
-    let name = cursor.text()?.unwrap_or_default();
-    let at = cursor.at();
-    let value = cursor.text()?;
-    let hidden = resource == BROKER && (holds_addresses(name) || value.is_some_and(is_url));
-    let mut null = Writer::new(flexible);
-    null.null_text();
-    if hidden && value.is_some() {
-        cursor.replace(at, &null.bytes);
-    }
-    cursor.i8()?;
-    if version >= 1 {
-        cursor.i8()?;
-    } else {
-        // Version 0: whether it is the default.
-        cursor.i8()?;
-    }
-    let at = cursor.at();
-    cursor.i8()?;
-    if hidden {
-        cursor.replace(at, &[1]);
-    }
-    if version >= 1 {
-        for _ in 0..cursor.count()? {
-            cursor.text()?;
-            let at = cursor.at();
-            if cursor.text()?.is_some() && hidden {
-                cursor.replace(at, &null.bytes);
-            }
-            cursor.i8()?;
-            cursor.tags()?;
-        }
-    }
-    if version >= 3 {
-        cursor.i8()?;
-        cursor.text()?;
-    }
-    cursor.tags()
-}
-
-/// `listeners`, `advertised.listeners`, `controller.quorum.voters`, `controller.quorum.bootstrap.servers`, and what names
-/// like these may come to hold. Not `listener.names` and the like, which are names.
-fn holds_addresses(name: &str) -> bool {
-    const ENDS: [&str; 8] = [
-        "listeners",
-        "quorum.voters",
-        "bootstrap.servers",
-        "host",
-        "host.name",
-        "endpoint",
-        "address",
-        "connect",
-    ];
-    ENDS.iter().any(|end| name.ends_with(end))
-}
-
-/// `PLAINTEXT://10.0.0.1:9092`, wherever it stands.
-fn is_url(value: &str) -> bool {
-    value.contains("://")
-}
-
 /// Behind the partitions, a tagged field: the endpoints of new leaders.
 fn produce(cursor: &mut Cursor<'_>, version: i16, addresses: &mut dyn Addresses) -> Result<(), Unreadable> {
     const NODE_ENDPOINTS: u32 = 0;
@@ -409,50 +334,6 @@ fn share_acknowledge(
 fn leader(cursor: &mut Cursor<'_>) -> Result<(), Unreadable> {
     cursor.skip(4 + 4)?;
     cursor.tags()
-}
-
-/// The cluster's APIs, cut to those that pass. A version that the cluster does not know it answers in version 0 (KIP-511).
-fn api_versions(body: &[u8], version: i16) -> Result<Rewritten, Unreadable> {
-    let unknown = body.first_chunk() == Some(&codes::UNSUPPORTED_VERSION.to_be_bytes());
-    let flexible = version >= 3 && !unknown;
-    let mut cursor = Cursor::new(body, flexible);
-    cursor.i16()?;
-    let start = cursor.at();
-    let count = cursor.count()?;
-    let mut entries = Writer::new(flexible);
-    let mut kept = 0;
-    for _ in 0..count {
-        let (key, min, max) = (cursor.i16()?, cursor.i16()?, cursor.i16()?);
-        let from = cursor.at();
-        cursor.tags()?;
-        let ours = APIS.iter().find(|api| api.key == key);
-        let Some((min, max)) = ours.map(|ours| (min.max(ours.min), max.min(ours.max))) else { continue };
-        if min <= max {
-            [key, min, max].into_iter().for_each(|number| entries.i16(number));
-            entries.put(cursor.since(from));
-            kept += 1;
-        }
-    }
-    let mut instead = Writer::new(flexible);
-    instead.count(kept);
-    instead.put(&entries.bytes);
-    cursor.replace(start, &instead.bytes);
-    // Throttle time and features follow, without addresses.
-    cursor.skip(body.len() - cursor.at())?;
-    Ok(cursor.finish())
-}
-
-/// The answer to an ApiVersions of a version that is not known here: what a broker says that does not know it either.
-pub(super) fn unknown_api_versions(correlation_id: i32) -> Vec<u8> {
-    let key = ApiKey::ApiVersions as i16;
-    let (min, max) = APIS.iter().find(|api| api.key == key).map_or((0, 0), |api| (api.min, api.max));
-    let mut writer = Writer::new(false);
-    writer.i32(4 + 2 + 4 + 6);
-    writer.i32(correlation_id);
-    writer.i16(codes::UNSUPPORTED_VERSION);
-    writer.count(1);
-    [key, min, max].into_iter().for_each(|number| writer.i16(number));
-    writer.bytes
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 mod connection;
 mod listener;
-mod space;
+pub(crate) mod space;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -14,7 +14,7 @@ use crate::coordinator::space::{Turn, free_bytes};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Looks once, so that the first commit is judged by what is true; then goes on with the future that is returned.
-pub(super) async fn watch(coordinator: Arc<Coordinator>, dir: PathBuf) -> impl Future<Output = ()> {
+pub(crate) async fn watch(coordinator: Arc<Coordinator>, dir: PathBuf) -> impl Future<Output = ()> {
     let mut complained = false;
     look(&coordinator, &dir, &mut complained).await;
     async move {

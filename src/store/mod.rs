@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
-use crate::model::offset::{Committed, UNCHANGED_REFRESH_MS};
+use crate::model::offset::{Committed, Position, UNCHANGED_REFRESH_MS};
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 use crate::model::refusal::Refusal;
 
@@ -168,6 +168,15 @@ pub trait Store: Send + Sync + 'static {
     /// Whether there is such a group.
     fn group_exists(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError>;
 
+    /// What a commit is judged against: what is stored, or what has expired.
+    fn standing(
+        &self,
+        tenant: TenantId,
+        group: &str,
+        stream: &str,
+        partition: Partition,
+    ) -> Result<Option<Position>, StoreError>;
+
     /// The offset that a commit must not go below, unless its leader epoch excuses it: of what is stored, or of what has
     /// expired.
     fn floor(
@@ -176,7 +185,10 @@ pub trait Store: Send + Sync + 'static {
         group: &str,
         stream: &str,
         partition: Partition,
-    ) -> Result<Option<i64>, StoreError>;
+    ) -> Result<Option<i64>, StoreError> {
+        let standing = self.standing(tenant, group, stream, partition)?;
+        Ok(standing.map(|position| position.committed.offset))
+    }
 
     /// The members of every group that has ever had some, sorted by tenant and group: what membership goes on from after
     /// a restart.

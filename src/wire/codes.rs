@@ -20,6 +20,8 @@ pub const OFFSET_METADATA_TOO_LARGE: Code = 12;
 pub const COORDINATOR_LOAD_IN_PROGRESS: Code = 14;
 /// The coordinator is elsewhere, or on its way out: clients look for it again.
 pub const COORDINATOR_NOT_AVAILABLE: Code = 15;
+/// This broker is not the group's coordinator: clients look for it again.
+pub const NOT_COORDINATOR: Code = 16;
 /// A topic name that cannot be.
 pub const INVALID_TOPIC: Code = 17;
 /// The generation is not the group's.
@@ -66,6 +68,8 @@ pub const GROUP_MAX_SIZE_REACHED: Code = 81;
 pub const GROUP_SUBSCRIBED_TO_TOPIC: Code = 86;
 /// Another member has the static name (KIP-345).
 pub const FENCED_INSTANCE_ID: Code = 82;
+/// The transaction can only be aborted (KIP-890).
+pub const TRANSACTION_ABORTABLE: Code = 120;
 /// No topic with this id.
 pub const UNKNOWN_TOPIC_ID: Code = 100;
 
@@ -103,6 +107,12 @@ pub fn of_commit(refusal: &Refusal, version: i16, regression: RefusalCode) -> Co
         Refusal::UnknownGroup => ILLEGAL_GENERATION,
         refusal => of_group(refusal),
     }
+}
+
+/// The code of a partition taken out of a commit within a transaction, which must not go on without it: the application
+/// aborts it (from version 4 on, KIP-890), or is fenced out of it.
+pub fn of_txn_commit(version: i16) -> Code {
+    if version >= 4 { TRANSACTION_ABORTABLE } else { ILLEGAL_GENERATION }
 }
 
 /// The code of a refusal by a group: of a member's request, or of one about the group.

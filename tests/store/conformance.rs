@@ -102,7 +102,7 @@ forward! {
     group_size(tenant: TenantId, group: &str) -> usize;
     groups(tenant: TenantId) -> Vec<GroupName>;
     group_exists(tenant: TenantId, group: &str) -> bool;
-    floor(tenant: TenantId, group: &str, stream: &str, partition: i32) -> Option<i64>;
+    standing(tenant: TenantId, group: &str, stream: &str, partition: i32) -> Option<offsetd::model::offset::Position>;
     memberships() -> Vec<(TenantId, GroupName, Arc<offsetd::model::group::Snapshot>)>;
     slowest(tenant: TenantId, stream: &str, partition: i32) -> Slowest;
     furthest(tenant: TenantId, stream: &str, partitions: &[i32]) -> Vec<i64>;

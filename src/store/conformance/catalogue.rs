@@ -206,6 +206,8 @@ fn what_expires_stays_as_a_floor<H: Home>(mut home: H) {
         [floor(&store, "s", 0), floor(&store, "u", 0), floor(&store, "s", 9)],
         [Some(100), Some(5), None]
     );
+    let standing = store.standing(t, "g", "s", 0).expect("it reads").expect("it is there");
+    assert_eq!((standing.committed.offset, standing.high_epoch), (100, 7), "with all that the rule needs");
     assert_eq!(store.group(t, "g").expect("it reads").map(|all| all.len()), Some(1));
     assert_eq!(store.slowest(t, "s", 0).expect("it reads"), None);
     let back = verdicts(&store, commit(t, "g", vec![item("s", 0, 99), item("s", 0, -1), item("s", 1, 49)]));

@@ -110,20 +110,20 @@ impl Store for MemoryStore {
         Ok(self.groups(tenant)?.iter().any(|name| name.as_str() == group))
     }
 
-    fn floor(
+    fn standing(
         &self,
         tenant: TenantId,
         group: &str,
         stream: &str,
         partition: Partition,
-    ) -> Result<Option<i64>, StoreError> {
+    ) -> Result<Option<Position>, StoreError> {
         let state = self.open()?;
         let of_group = |((t, g), _): &(&(TenantId, GroupName), &Group)| *t == tenant && g.as_str() == group;
         let held = state.groups.iter().find(of_group).map(|(_, group)| group);
         let at =
             |((s, p), _): &(&(StreamName, Partition), &Position)| s.as_str() == stream && *p == partition;
         let found = held.and_then(|group| group.positions.iter().chain(&group.floors).find(at));
-        Ok(found.map(|(_, position)| position.committed.offset))
+        Ok(found.map(|(_, position)| position.clone()))
     }
 
     fn memberships(&self) -> Result<Vec<(TenantId, GroupName, Arc<Snapshot>)>, StoreError> {

@@ -22,7 +22,7 @@ use super::stats::Progress;
 use super::table::{Group, Stream, Table};
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId, TenantName};
-use crate::model::offset::Committed;
+use crate::model::offset::{Committed, Position};
 use crate::model::op::{Event, GroupOffset, HistoryQuery, Op, Outcome, StalePage, StreamInfo};
 use crate::store::{Store, StoreError, StoreStats, Wanted};
 
@@ -327,14 +327,14 @@ impl Store for RedbStore {
         Ok(self.shared.table()?.group(tenant, group).is_some_and(Group::is_visible))
     }
 
-    fn floor(
+    fn standing(
         &self,
         tenant: TenantId,
         group: &str,
         stream: &str,
         partition: Partition,
-    ) -> Result<Option<i64>, StoreError> {
-        Ok(self.shared.table()?.floor_at(tenant, group, stream, partition))
+    ) -> Result<Option<Position>, StoreError> {
+        Ok(self.shared.table()?.standing(tenant, group, stream, partition))
     }
 
     fn memberships(&self) -> Result<Vec<(TenantId, GroupName, Arc<Snapshot>)>, StoreError> {

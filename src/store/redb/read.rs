@@ -66,15 +66,15 @@ impl Table {
         page
     }
 
-    pub(super) fn floor_at(
+    pub(super) fn standing(
         &self,
         tenant: TenantId,
         group: &str,
         stream: &str,
         partition: Partition,
-    ) -> Option<i64> {
+    ) -> Option<Position> {
         let key = (self.group_no(tenant, group)?, self.stream_no(tenant, stream)?, partition);
-        self.position(key).or_else(|| self.floor(key)).map(|position| position.committed.offset)
+        self.position(key).or_else(|| self.floor(key)).cloned()
     }
 
     pub(super) fn memberships(&self) -> Vec<(TenantId, GroupName, Arc<Snapshot>)> {
