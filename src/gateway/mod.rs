@@ -232,9 +232,10 @@ impl Gateway {
         };
         listeners.spawn(stand(self.bootstrap, Target::Any));
         let admin = self.admin.map(|(listener, _)| {
-            let state =
-                admin::State::new(self.coordinator.clone(), drained.clone(), self.coordinator.failed())
-                    .with_upstream(self.shared.answers.subscribe());
+            // What it knows is the cluster's: nobody tells it bounds.
+            let (coordinator, failed) = (self.coordinator.clone(), self.coordinator.failed());
+            let state = admin::State::new(coordinator, drained.clone(), failed, false)
+                .with_upstream(self.shared.answers.subscribe());
             let config = self.shared.server.clone();
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });

@@ -26,12 +26,9 @@ mod expiry;
 mod failure;
 mod fetch;
 mod find_coordinator;
-<<<<<<< HEAD
 mod gaps;
-=======
 mod gateway;
 mod gateway_scripted;
->>>>>>> w2-gateway
 mod guard;
 mod heartbeat;
 mod hostile;

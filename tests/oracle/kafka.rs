@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
 use tempfile::TempDir;
 
@@ -55,21 +55,6 @@ pub struct Kafka {
     pub address: SocketAddr,
     /// Goes away after the process.
     dir: TempDir,
-}
-
-/// Where `setup.sh` has put Kafka, or why it cannot be used.
-pub fn installed() -> Result<PathBuf, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let dir = root.join(env::var("OFFSETD_ORACLE_DIR").unwrap_or_else(|_| "target/oracle".to_owned()));
-    let pom = fs::read(root.join("tests/oracle/kafka/pom.xml")).expect("read kafka/pom.xml");
-    match fs::read(dir.join("stamp")) {
-        Err(_) => Err(format!("no Kafka in {}", dir.display())),
-        Ok(stamp) if stamp != pom => Err(format!("another Kafka in {}", dir.display())),
-        Ok(_) => match Command::new("java").arg("-version").output() {
-            Ok(said) if said.status.success() => Ok(dir.join("lib")),
-            _ => Err("no Java here".to_owned()),
-        },
-    }
 }
 
 impl Kafka {

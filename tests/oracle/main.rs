@@ -8,6 +8,7 @@ mod compare;
 mod deviations;
 mod golden;
 mod guarded;
+mod installed;
 mod kafka;
 mod leash;
 mod link;
@@ -55,7 +56,7 @@ const MAX_FAILURES: usize = 5;
 
 #[test]
 fn offsetd_answers_as_kafka_does() {
-    let lib = match kafka::installed() {
+    let lib = match installed::installed() {
         Ok(lib) => lib,
         Err(why) => {
             let how = "tests/oracle/setup.sh gets it (it needs Java 17 or newer and Maven)";

@@ -25,7 +25,7 @@ use crate::gateway::link::{End, Expect, Pending};
 use crate::gateway::requests::{Head, Requests, client_id};
 use crate::metrics::CommitResult;
 use crate::model::names::cut;
-use crate::model::offset::{Mode, Regression};
+use crate::model::offset::{Fault, Mode, Regression};
 use crate::model::op::{Accepted, Actor, Verdict};
 use crate::model::refusal::Refusal;
 use crate::wire::codes::{self, Code};
@@ -258,7 +258,7 @@ impl Guard {
             Ok(Accepted::Nothing) => CommitResult::Nothing,
             Ok(Accepted::Excused(_)) => CommitResult::Excused,
             Ok(Accepted::Unguarded(_)) => CommitResult::Unguarded,
-            Ok(Accepted::Observed(back)) => {
+            Ok(Accepted::Observed(Fault::Back(back))) => {
                 if let Some((name, partition)) = asked.items().nth(index) {
                     self.tell("observed", asked, name, partition.index, back, actor);
                 }

@@ -17,7 +17,7 @@ use crate::embed::Error;
 use crate::metrics::{GatewayMetrics, TenantMeter};
 use crate::model::group::MemberClaim;
 use crate::model::names::{GroupName, StreamName, TenantId, cut};
-use crate::model::offset::{Mode, Proposal};
+use crate::model::offset::{BeyondEnd, Mode, Proposal};
 use crate::model::op::{Actor, CommitItem, Outcome, Verdict};
 use groups::Groups;
 use positions::{Places, Seen};
@@ -112,7 +112,13 @@ impl Guard {
                     let proposal =
                         Proposal { offset: *offset, leader_epoch: *leader_epoch, metadata: metadata.clone() };
                     // The cluster has it: whatever it is, it is true.
-                    items.push(CommitItem { stream, partition: *partition, proposal, mode: Mode::Off });
+                    items.push(CommitItem {
+                        stream,
+                        partition: *partition,
+                        proposal,
+                        mode: Mode::Off,
+                        beyond_end: BeyondEnd::Accept,
+                    });
                 }
                 None if all && stands.is_some() => {
                     self.count("gone");

@@ -6,7 +6,9 @@ use super::Guard;
 use super::messages::Asked;
 use super::positions::Place;
 use crate::model::names::StreamName;
-use crate::model::offset::{Judgement, Mode, Position, Regression, UNCHANGED_REFRESH_MS, accept, judge};
+use crate::model::offset::{
+    BeyondEnd, Fault, Judgement, Mode, Position, Regression, UNCHANGED_REFRESH_MS, accept, judge,
+};
 use crate::model::op::CommitItem;
 
 /// What is to become of one partition.
@@ -79,8 +81,8 @@ impl Guard {
             };
             let judged = judge(before.as_ref(), &partition.proposal, *mode, now_ms, UNCHANGED_REFRESH_MS);
             let (plan, back) = match judged {
-                Judgement::Refuse(back) => (Plan::Refuse(back), true),
-                Judgement::Clamp(back) => (Plan::Clamp(back), true),
+                Judgement::Refuse(Fault::Back(back)) => (Plan::Refuse(back), true),
+                Judgement::Clamp(Fault::Back(back)) => (Plan::Clamp(back), true),
                 Judgement::StoreObserved(_) => (Plan::Go, true),
                 _ => (Plan::Go, false),
             };
@@ -111,7 +113,13 @@ pub(super) fn items(asked: &Asked, mode: impl Fn(usize) -> Option<Mode>) -> (Vec
     for (index, (name, partition)) in asked.items().enumerate() {
         if let (Some(mode), Ok(stream)) = (mode(index), StreamName::new(name)) {
             let proposal = partition.proposal.clone();
-            found.0.push(CommitItem { stream, partition: partition.index, proposal, mode });
+            found.0.push(CommitItem {
+                stream,
+                partition: partition.index,
+                proposal,
+                mode,
+                beyond_end: BeyondEnd::Accept,
+            });
             found.1.push(index);
         }
     }

@@ -1,0 +1,143 @@
+"""Writes records into a topic, or reads them in a group, as an application does.
+
+usage: records.py confluent|kafka-python|aiokafka HOST:PORT produce TOPIC PARTITIONS COUNT
+       records.py confluent|kafka-python|aiokafka HOST:PORT consume TOPIC GROUP COUNT [consumer]
+
+`produce` writes COUNT records, key K and value vK, record K to partition K modulo PARTITIONS, and ends when all are
+acknowledged. `consume` joins the group, prints `PARTITION OFFSET KEY VALUE` for each of COUNT records, commits, leaves.
+`consumer` chooses the newer group protocol (KIP-848), where the library has it.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+
+# Far above what anything here takes.
+PATIENCE_S = 60
+
+logging.disable(logging.CRITICAL)
+
+
+class Printer:
+    def __init__(self, count):
+        self.left, self.deadline = count, time.monotonic() + PATIENCE_S
+
+    def wants(self):
+        if time.monotonic() > self.deadline:
+            raise SystemExit(f"{self.left} records did not come")
+        return self.left > 0
+
+    def show(self, partition, offset, key, value):
+        if self.left > 0:
+            print(partition, offset, key.decode(), value.decode())
+        self.left -= 1
+
+
+def records(count):
+    return ((number, str(number).encode(), f"v{number}".encode()) for number in range(count))
+
+
+def confluent_produce(bootstrap, topic, partitions, count):
+    from confluent_kafka import Producer
+
+    failures = []
+    kafka = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
+    for number, key, value in records(count):
+        kafka.produce(
+            topic, value, key, partition=number % partitions,
+            on_delivery=lambda error, _: failures.append(error) if error else None,
+        )
+    if kafka.flush(PATIENCE_S) or failures:
+        raise SystemExit(f"not delivered: {failures[:3]}")
+
+
+def confluent_consume(bootstrap, topic, group, count, protocol):
+    from confluent_kafka import Consumer, KafkaException
+
+    kafka = Consumer({
+        "bootstrap.servers": bootstrap,
+        "group.id": group,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "group.protocol": protocol,
+    })
+    kafka.subscribe([topic])
+    printer = Printer(count)
+    while printer.wants():
+        message = kafka.poll(0.1)
+        if message is None:
+            continue
+        if message.error():
+            raise KafkaException(message.error())
+        printer.show(message.partition(), message.offset(), message.key(), message.value())
+    kafka.commit(asynchronous=False)
+    kafka.close()
+
+
+def kafka_python_produce(bootstrap, topic, partitions, count):
+    from kafka import KafkaProducer
+
+    kafka = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    sent = [kafka.send(topic, value, key, partition=number % partitions) for number, key, value in records(count)]
+    for future in sent:
+        future.get(PATIENCE_S)
+    kafka.close()
+
+
+def kafka_python_consume(bootstrap, topic, group, count, protocol):
+    from kafka import KafkaConsumer
+
+    kafka = KafkaConsumer(
+        topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False
+    )
+    printer = Printer(count)
+    while printer.wants():
+        for batch in kafka.poll(100).values():
+            for record in batch:
+                printer.show(record.partition, record.offset, record.key, record.value)
+    kafka.commit()
+    kafka.close(autocommit=False)
+
+
+def aiokafka_produce(bootstrap, topic, partitions, count):
+    from aiokafka import AIOKafkaProducer
+
+    async def run():
+        kafka = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+        await kafka.start()
+        for number, key, value in records(count):
+            sent = await kafka.send(topic, value, key, partition=number % partitions)
+        await kafka.flush()
+        await sent
+        await kafka.stop()
+
+    asyncio.run(run())
+
+
+def aiokafka_consume(bootstrap, topic, group, count, protocol):
+    from aiokafka import AIOKafkaConsumer
+
+    async def run():
+        kafka = AIOKafkaConsumer(
+            topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False
+        )
+        await kafka.start()
+        printer = Printer(count)
+        while printer.wants():
+            for batch in (await kafka.getmany(timeout_ms=100)).values():
+                for record in batch:
+                    printer.show(record.partition, record.offset, record.key, record.value)
+        await kafka.commit()
+        await kafka.stop()
+
+    asyncio.run(run())
+
+
+library, bootstrap, role, topic, *rest = sys.argv[1:]
+library = library.replace("-", "_")
+if role == "produce":
+    globals()[f"{library}_produce"](bootstrap, topic, int(rest[0]), int(rest[1]))
+else:
+    protocol = rest[2] if len(rest) > 2 else "classic"
+    globals()[f"{library}_consume"](bootstrap, topic, rest[0], int(rest[1]), protocol)
