@@ -1,5 +1,5 @@
 //! `GET /v1/gaps`: what groups have lost. `GET` and `POST /v1/bounds`: where streams begin and end, asked and told, as JSON
-//! (`view`). To tell is to change something: only where `admin.allow_changes` says so, since nobody is asked here who they are.
+//! (`bounds_view`). To tell is to change something: only where `admin.allow_changes` says so, since nobody is asked here who they are.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 
+use super::bounds_view::{BoundsView, GapsView, PartitionBoundsView, ToldBounds, ToldPartition};
 use super::seeing::{Asked, DEFAULT_TENANT, No, answer, in_turn, no_tenant};
-use super::view::{BoundsView, GapsView, PartitionBoundsView, ToldBounds};
 use crate::coordinator::SeeingError;
 use crate::coordinator::bounds::is_the_askers;
 use crate::model::bounds::Bounds;
@@ -83,7 +83,7 @@ pub(super) async fn tell_bounds(
         }
         let asked: ToldBounds = serde_json::from_slice(&body).map_err(|error| No::bad(error.to_string()))?;
         let tenant = asked.tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned());
-        let of = |told: &super::view::ToldPartition| {
+        let of = |told: &ToldPartition| {
             let Bounds { start, end } = Bounds::new(told.start, told.end)
                 .map_err(|error| No::bad(format!("partition {}: {error}", told.partition)))?;
             Ok((told.partition, Bounds { start, end }))

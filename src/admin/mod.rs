@@ -2,6 +2,7 @@
 //! HTTP/1. It changes nothing, unless `admin.allow_changes` lets it take bounds of streams. A connection is one request, and over in bounded time; so many at once, others wait.
 
 mod bounds;
+pub mod bounds_view;
 mod limits;
 mod seeing;
 pub mod view;

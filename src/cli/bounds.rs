@@ -9,7 +9,7 @@ use super::fail::Failure;
 use super::http::Admin;
 use super::print::{self, Output, Table, maybe};
 use super::seeing::query;
-use crate::admin::view::{BoundsView, ToldBounds, ToldPartition};
+use crate::admin::bounds_view::{BoundsView, ToldBounds, ToldPartition};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Bounds {

@@ -8,7 +8,7 @@ use super::fail::Failure;
 use super::print::{self, Output, Table, cell, maybe};
 use super::seeing::Seeing;
 use super::wire::group_id;
-use crate::admin::view::{GapView, GapsView};
+use crate::admin::bounds_view::{GapView, GapsView};
 
 const AFTER_HELP: &str = "\
 Records that were evicted before a group had committed them are lost to it. SINCE is what it has lost since it last committed

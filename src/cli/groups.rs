@@ -11,7 +11,8 @@ use super::print::{self, NOTHING, Output, Table, cell, maybe};
 use super::seeing::{Seeing, query};
 use super::wire::{Wire, group_id, refused_json, result_cell};
 use super::{done_if, offsets};
-use crate::admin::view::{ExpiredView, GapView, GapsView};
+use crate::admin::bounds_view::{GapView, GapsView};
+use crate::admin::view::ExpiredView;
 use crate::client::{Broker, Cluster, Described};
 
 #[derive(Debug, Subcommand)]

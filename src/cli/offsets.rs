@@ -10,7 +10,7 @@ use super::fail::Failure;
 use super::print::{self, Output, Table, cell, maybe};
 use super::wire::{Place, Wire, group_id, refused_json, result_cell};
 use super::{done_if, gaps, groups};
-use crate::admin::view::GapView;
+use crate::admin::bounds_view::GapView;
 use crate::client::{Asked, Cluster, FetchedOffset};
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
-use offsetd::model::op::Actor;
+use offsetd::embed::{Error, Tenant};
+use offsetd::model::bounds::{Bounds, Records};
+use offsetd::model::offset::{Beyond, BeyondEnd};
+use offsetd::model::op::{Actor, Op};
+use offsetd::model::refusal::Refusal;
 use offsetd::store::StoreError;
 use offsetd::store::redb::Options;
 use offsetd::store::redb::crash::CrashDisk;
@@ -246,4 +250,59 @@ fn all_who_close_wait_until_what_was_queued_is_answered() {
         });
         assert_eq!(receiver.iter().filter(|ok| *ok).count(), 2_000);
     }
+}
+
+/// A log of the program's own, asked and told; what is in memory here is not for others to say.
+#[test]
+fn a_program_says_where_its_log_begins_and_groups_hear_what_they_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = OffsetStore::open(dir.path()).unwrap();
+    let (tenant, me) = (store.tenant("default").unwrap(), Actor::named("me"));
+    let bounds = |start, end| Bounds { start, end };
+    let unknown = tenant.set_bounds("log", &[(0, bounds(0, 1))], &me);
+    assert!(matches!(unknown, Err(Error::Refused(Refusal::UnknownStream))));
+    tenant.create_stream("log", 3, &me).unwrap();
+    tenant.commit_many("g", &me, [Commit::new("log", 0, 10), Commit::new("log", 2, 10)]).unwrap();
+    let log = |_: &Tenant, stream: &str, partition: i32| {
+        (stream == "log" && partition < 2).then(|| bounds(25, 40 + i64::from(partition)))
+    };
+    assert_eq!(tenant.ask_bounds(&log, "log", &me).unwrap(), 2);
+    let known: Vec<_> = (0..3).map(|partition| tenant.bounds("log", partition).unwrap()).collect();
+    assert_eq!(known, [Some(bounds(25, 40)), Some(bounds(25, 41)), None]);
+
+    let lag = |tenant: &Tenant| -> Vec<_> {
+        let all = tenant.lag("g").unwrap().unwrap().into_iter();
+        all.map(|lag| (lag.partition, lag.records(), lag.lost_since, lag.lost_total)).collect()
+    };
+    assert_eq!(lag(&tenant), [(0, Some(30), 15, 15), (2, None, 0, 0)]);
+    assert_eq!(tenant.lag("nobody").unwrap(), None);
+    let all = tenant.all_gaps(10).unwrap();
+    assert_eq!((all.groups, all.lost_since, all.worst.len()), (1, 15, 1));
+    assert_eq!(tenant.all_gaps(0).unwrap().worst, []);
+    assert_eq!(
+        tenant.take_gaps("g", &me).unwrap(),
+        tenant
+            .gaps("g")
+            .map(|mut gaps| {
+                // Taken as it was before.
+                gaps[0].lost_since = 15;
+                gaps
+            })
+            .unwrap()
+    );
+    store.close().unwrap();
+    let store = OffsetStore::open(dir.path()).unwrap();
+    let tenant = store.tenant("default").unwrap();
+    assert_eq!(lag(&tenant), [(0, Some(30), 0, 15), (2, None, 0, 0)]);
+    assert_eq!(tenant.take_gaps("g", &me).unwrap(), []);
+    let beyond = Commit { beyond_end: BeyondEnd::Refuse, ..Commit::new("log", 0, 41) };
+    let refused = tenant.commit("g", &me, beyond).unwrap();
+    assert_eq!(refused.result, Err(Refusal::BeyondEnd(Beyond { end: 40, proposed: 41 })));
+
+    let (stream, records) = ("here".try_into().unwrap(), Records::Memory);
+    let make =
+        Op::CreateStream { tenant: tenant.id(), stream, partitions: 1, records, actor: Arc::new(me.clone()) };
+    store.committer().run(make).unwrap();
+    let told = tenant.set_bounds("here", &[(0, bounds(0, 1_000))], &me);
+    assert!(matches!(told, Err(Error::Refused(Refusal::RecordsAreHere))), "{told:?}");
 }

@@ -5,7 +5,9 @@
 use std::fs;
 use std::path::Path;
 
-use offsetd::model::op::{Actor, CommitKind, EventKind};
+use offsetd::model::bounds::{Bounds, Records};
+use offsetd::model::offset::BeyondEnd;
+use offsetd::model::op::{Actor, CommitKind, EventKind, Op, Outcome};
 use offsetd::{Commit, OffsetStore};
 
 const FILES: [&str; 3] = ["IDENTITY", "journal.redb", "offsets.redb"];
@@ -34,11 +36,12 @@ fn fill(dir: &Path) {
     tenant.delete_offsets("a:b", &[("audit", 9)], &bob).unwrap();
 }
 
-#[test]
-fn a_store_of_format_1_opens_whole() {
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/testdata/format-1");
+/// A copy of a kept store; or, if it is to be written, one that was just filled.
+fn kept(name: &str, fill: impl FnOnce(&Path)) -> tempfile::TempDir {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/testdata").join(name);
     let dir = tempfile::tempdir().unwrap();
-    if let Some(keep) = std::env::var_os("OFFSETD_KEEP_STORE") {
+    let keep = std::env::var_os("OFFSETD_KEEP_STORE").filter(|keep| Path::new(keep).ends_with(name));
+    if let Some(keep) = keep {
         fill(dir.path());
         fs::create_dir_all(&keep).unwrap();
         FILES
@@ -47,7 +50,62 @@ fn a_store_of_format_1_opens_whole() {
     } else {
         FILES.iter().for_each(|name| _ = fs::copy(kept.join(name), dir.path().join(name)).unwrap());
     }
+    dir
+}
 
+/// What came with bounds and gaps, still in format 1: folded and not.
+fn fill_bounds(dir: &Path) {
+    let me = Actor::named("me");
+    let bounds = |start, end| Bounds { start, end };
+    let store = OffsetStore::open(dir).unwrap();
+    let tenant = store.tenant("default").unwrap();
+    let run = |op| store.committer().run(op).unwrap();
+    let (stream, records) = ("here".try_into().unwrap(), Records::Memory);
+    let actor = std::sync::Arc::new(me.clone());
+    run(Op::CreateStream { tenant: tenant.id(), stream, partitions: 2, records, actor });
+    run(Op::ReserveProducerIds { count: 1_000 });
+    tenant.commit_many("g", &me, [Commit::new("log", 0, 10), Commit::new("log", 1, 10)]).unwrap();
+    tenant.set_bounds("log", &[(0, bounds(25, 40)), (1, bounds(12, 40))], &me).unwrap();
+    tenant.take_gaps("g", &me).unwrap();
+    store.close().unwrap();
+    let store = OffsetStore::open(dir).unwrap();
+    let tenant = store.tenant("default").unwrap();
+    store.committer().run(Op::ReserveProducerIds { count: 500 }).unwrap();
+    tenant.set_bounds("log", &[(0, bounds(30, 50)), (1, bounds(11, 39))], &me).unwrap();
+    tenant.commit("g", &me, Commit::new("log", 0, 35)).unwrap();
+    let beyond = Commit { beyond_end: BeyondEnd::Refuse, ..Commit::new("log", 0, 51) };
+    tenant.commit("g", &me, beyond).unwrap();
+}
+
+/// `testdata/format-1-bounds` was written as the other was, when there were first bounds.
+#[test]
+fn a_store_with_bounds_and_gaps_opens_whole() {
+    let dir = kept("format-1-bounds", fill_bounds);
+    let store = OffsetStore::open(dir.path()).expect("a kept store opens");
+    let tenant = store.tenant("default").unwrap();
+    let streams: Vec<_> =
+        tenant.streams().unwrap().iter().map(|s| (s.name.to_string(), s.partitions, s.records)).collect();
+    let named = [("here".to_owned(), 2, Records::Memory), ("log".to_owned(), 2, Records::Elsewhere)];
+    assert_eq!(streams, named);
+    let bounds = [0, 1].map(|partition| tenant.bounds("log", partition).unwrap().unwrap());
+    assert_eq!(bounds, [Bounds { start: 30, end: 50 }, Bounds { start: 11, end: 39 }]);
+    let gaps = tenant.gaps("g").unwrap().into_iter();
+    let told: Vec<_> = gaps.map(|g| (g.partition, g.committed, g.lost_since, g.lost_total)).collect();
+    assert_eq!(told, [(0, 35, 0, 20), (1, 10, 0, 2)]);
+    let next = store.committer().run(Op::ReserveProducerIds { count: 1 }).unwrap();
+    assert_eq!(next, Outcome::ProducerIds { first: 1_500 });
+    let history: Vec<_> = tenant.history("g", None, 3).unwrap().into_iter().map(|e| e.what).collect();
+    let lost = EventKind::Lost { position: 10, start: 30, records: 5, total: 20 };
+    let stored = EventKind::Committed { from: Some(10), to: 35, leader_epoch: -1, kind: CommitKind::Forward };
+    assert_eq!(
+        history,
+        [EventKind::BeyondEnd { end: 50, proposed: 51, clamped: false, also: 0 }, lost, stored]
+    );
+}
+
+#[test]
+fn a_store_of_format_1_opens_whole() {
+    let dir = kept("format-1", fill);
     let store = OffsetStore::open(dir.path()).expect("a kept store opens");
     let tenant = store.tenant("default").unwrap();
     let offsets = tenant.group("a:b").unwrap().unwrap();
