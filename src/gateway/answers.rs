@@ -64,7 +64,7 @@ impl Answers<'_> {
 
     async fn answer(&mut self, pending: Pending) -> Result<(), End> {
         if let Expect::Local(frame) = &pending.expect {
-            return Ok(self.pump.insert(frame).await?);
+            return Ok(self.pump.say(frame).await?);
         }
         if !self.pump.want(HEAD_BYTES).await? {
             return Err(End::Broker);
