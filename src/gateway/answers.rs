@@ -64,7 +64,7 @@ impl Answers<'_> {
 
     async fn answer(&mut self, pending: Pending) -> Result<(), End> {
         if let Expect::Local(frame) = &pending.expect {
-            return Ok(self.pump.insert(frame).await?);
+            return Ok(self.pump.say(frame).await?);
         }
         if !self.pump.want(HEAD_BYTES).await? {
             return Err(End::Broker);
@@ -106,7 +106,8 @@ impl Answers<'_> {
                     Ok(self.pump.insert(answer).await?)
                 } else {
                     let sent = self.pump.insert(answer).await;
-                    settling.settle().await;
+                    // A disk that hangs must not hold up who is only observed. The turn goes with it, so there is one a group.
+                    tokio::spawn(settling.settle());
                     Ok(sent?)
                 }
             }

@@ -85,11 +85,10 @@ async fn both(link: &Link, up: Pump, down: Pump, draining: watch::Receiver<bool>
         let mut answering = Box::pin(answers.run());
         tokio::select! {
             (end, up) = &mut requests => {
-                if matches!(end, End::Io(_)) {
-                    return end;
-                }
-                // What was asked before the end is answered, as Kafka answers it.
-                let last = timeout(LAST_ANSWERS, answering).await;
+                // What was asked before the end is answered, as Kafka answers it. Of a broker that takes no more, what it
+                // has said already is passed on.
+                let patience = if matches!(end, End::Io(_)) { LINGER } else { LAST_ANSWERS };
+                let last = timeout(patience, answering).await;
                 match last {
                     Ok(End::Answered) => Ok((end, up)),
                     _ => Err(end),

@@ -117,8 +117,16 @@ impl Pump {
         Ok(())
     }
 
-    /// Sends bytes that are not of the source, behind what may go.
+    /// Sends what was taken out, or what was made of it, behind what may go.
     pub(super) async fn insert(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.flush().await?;
+        self.send(bytes).await?;
+        self.meter.stayed(self.filled.elapsed());
+        Ok(())
+    }
+
+    /// Sends bytes that are not of the source, behind what may go.
+    pub(super) async fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.flush().await?;
         self.send(bytes).await
     }

@@ -95,17 +95,23 @@ impl<'a> Requests<'a> {
                 more = self.pump.fill() => if !more? { return Err(End::Client) },
             }
         }
+        // The size is judged as soon as it is there: what speaks another protocol may send no more.
+        if !self.pump.want(4).await? {
+            return Err(End::Client);
+        }
+        let claimed = Cursor::new(self.pump.ahead(), false).i32().map_err(|_| End::Client)?;
+        let max = self.link.shared.config.max_request_bytes;
+        let size = usize::try_from(claimed).ok().filter(|size| (LEAST_BYTES..=max).contains(size));
+        let size = size.ok_or(End::Size(claimed.into()))?;
         if !self.pump.want(HEAD_BYTES).await? {
             return Err(End::Client);
         }
         let mut cursor = Cursor::new(self.pump.ahead(), false);
         let read = |cursor: &mut Cursor<'_>| {
-            Ok::<_, Unreadable>((cursor.i32()?, cursor.i16()?, cursor.i16()?, cursor.i32()?))
+            cursor.skip(4)?;
+            Ok::<_, Unreadable>((cursor.i16()?, cursor.i16()?, cursor.i32()?))
         };
-        let (claimed, key, version, correlation_id) = read(&mut cursor).map_err(|_| End::Client)?;
-        let max = self.link.shared.config.max_request_bytes;
-        let size = usize::try_from(claimed).ok().filter(|size| (LEAST_BYTES..=max).contains(size));
-        let size = size.ok_or(End::Size(claimed.into()))?;
+        let (key, version, correlation_id) = read(&mut cursor).map_err(|_| End::Client)?;
         let (index, api) = Api::find(key).ok_or(End::Unknown { key, version })?;
         if !api.passes(version) && api.way != Way::ApiVersions {
             return Err(End::Unknown { key, version });

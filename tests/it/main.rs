@@ -26,6 +26,8 @@ mod expiry;
 mod failure;
 mod fetch;
 mod find_coordinator;
+mod gateway;
+mod gateway_scripted;
 mod guard;
 mod heartbeat;
 mod hostile;

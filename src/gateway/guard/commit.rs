@@ -170,7 +170,7 @@ impl Requests<'_> {
         let (asker, answer) = oneshot::channel();
         let pending = Pending { correlation_id, api, version: OWN_VERSION, expect: Expect::Own(asker) };
         self.expect(pending).await?;
-        self.pump.insert(&question).await?;
+        self.pump.say(&question).await?;
         let Ok(Ok(body)) = timeout(self.patience(), answer).await else { return Ok(None) };
         let read = positions::read(&body, OWN_VERSION, false);
         let told = read.ok().and_then(|mut groups| groups.pop()).map(|(_, places)| places);

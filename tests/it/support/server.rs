@@ -36,6 +36,7 @@ pub fn command() -> Command {
 /// Where a server lives: a data directory of its own and how it is started there.
 pub struct Home {
     root: tempfile::TempDir,
+    subcommand: &'static str,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     listen: Option<String>,
@@ -48,11 +49,18 @@ impl Home {
             tempfile::Builder::new().prefix("offsetd-it-").tempdir().must("make a temporary directory");
         Self {
             root,
+            subcommand: "serve",
             arguments: Vec::new(),
             environment: Vec::new(),
             listen: Some("127.0.0.1:0".to_owned()),
             admin: Some("none"),
         }
+    }
+
+    /// A gateway in front of these brokers, in place of a server.
+    pub fn gateway(mut self, upstream: SocketAddr) -> Self {
+        self.subcommand = "gateway";
+        self.argument("--upstream", &upstream.to_string())
     }
 
     /// A TOML config file, given to every start from now on.
@@ -106,7 +114,7 @@ impl Home {
 
     fn command_on(&self, listen: Option<&str>) -> Command {
         let mut command = command();
-        command.current_dir(self.root.path()).arg("serve");
+        command.current_dir(self.root.path()).arg(self.subcommand);
         if let Some(listen) = listen {
             command.args(["--listen", listen]);
         }
@@ -131,6 +139,10 @@ impl Home {
     pub fn run(&self) -> Finished {
         run(self.command())
     }
+}
+
+fn is_ready(line: &str) -> bool {
+    line.starts_with("offsetd ready") || line.starts_with("offsetd gateway ready")
 }
 
 /// What a process that ended on its own left behind.
@@ -184,7 +196,7 @@ impl Server {
         let mut child = command.spawn().must("start the binary");
         let stderr = Lines::of(child.stderr.take().must("take its standard error"));
         let stdout = Lines::of(child.stdout.take().must("take its standard output"));
-        let Some(ready) = stderr.wait_for(|line| line.starts_with("offsetd ready"), READY_WITHIN) else {
+        let Some(ready) = stderr.wait_for(is_ready, READY_WITHIN) else {
             drop(child.kill());
             drop(child.wait());
             panic!("no ready line; standard error:\n{}", stderr.text());
