@@ -2,7 +2,6 @@
 //! group whose members restart where they were says what such a restart costs by itself.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,43 +12,53 @@ use crate::program::Library;
 use crate::running::{PATIENCE, Running};
 use crate::server::Server;
 
-const MEMBERS: usize = 3;
+const LIBRARIES: [Library; 3] = [Library::Confluent, Library::KafkaPython, Library::Confluent];
 const PARTITIONS: i32 = 6;
 
 /// Members of one group that print the values they read, and commit as they leave and lose partitions.
 struct Fleet<'a> {
     group: &'static str,
     peer: &'a Peer,
-    members: Vec<Running>,
+    members: Vec<(Library, Running)>,
     /// What those said that have left.
     said: Vec<String>,
 }
 
-fn is_assignment(line: &str) -> bool {
-    line.split_once("assigned: ").is_some_and(|(_, partitions)| partitions.contains('['))
-}
-
 impl<'a> Fleet<'a> {
     fn start(group: &'static str, server: &Server, peer: &'a Peer) -> Self {
-        let members = (0..MEMBERS).map(|_| Self::member(group, server)).collect();
+        let members = LIBRARIES.iter().map(|library| Self::member(*library, group, server)).collect();
         Self { group, peer, members, said: Vec::new() }
     }
 
-    fn member(group: &str, server: &Server) -> Running {
-        let mut kcat = Command::new("kcat");
-        kcat.args(["-b", &server.address.to_string(), "-G", group, "-f", "value %s\n", "-u"]);
-        kcat.args(["-X", "auto.offset.reset=earliest", "-X", "heartbeat.interval.ms=500", "fleet"]);
-        let member = Running::start("kcat", kcat);
+    fn member(library: Library, group: &str, server: &Server) -> (Library, Running) {
+        let member = Running::start(library.name(), library.follower(server, "fleet", group));
         // It is in, and the others have made room.
-        member.await_count("assignments", 1, is_assignment);
-        member
+        member.await_count("assignments", 1, |line| line == "assigned");
+        (library, member)
     }
 
     /// Ends the oldest member, and starts another one there.
     fn restart_one(&mut self, server: &Server) {
-        let old = self.members.remove(0);
-        self.said.extend(old.end("INT"));
-        self.members.push(Self::member(self.group, server));
+        let (library, old) = self.members.remove(0);
+        self.said.extend(old.end("TERM"));
+        self.members.push(Self::member(library, self.group, server));
+    }
+
+    /// What has not been read, and what the members say of it.
+    fn unread(&self, read: &[String]) -> String {
+        let log = self.peer.records("fleet", UNCOMMITTED);
+        let all = log.iter().flat_map(|(partition, records)| records.iter().map(move |one| (partition, one)));
+        let missing = all.filter(|(_, (_, _, value))| !read.contains(&format!("value {value}")));
+        let missing: Vec<String> = missing.map(|(partition, one)| format!("{partition}@{}", one.0)).collect();
+        let committed = self.peer.committed(self.group, "fleet");
+        let talk = |said: Vec<String>| said.into_iter().filter(|line| !line.starts_with("value "));
+        let left = talk(self.said.clone()).collect::<Vec<_>>().join("\n");
+        let here: Vec<String> = self.members.iter().flat_map(|(_, member)| talk(member.lines())).collect();
+        let group = self.group;
+        format!(
+            "{group}: not read: {missing:?}; committed {committed:?}\nleft: {left}\nhere: {}",
+            here.join("\n")
+        )
     }
 
     /// What all members have read, how often, once they have read everything and left.
@@ -58,18 +67,19 @@ impl<'a> Fleet<'a> {
         let is_value = |line: &&String| line.starts_with("value ");
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let now = self.members.iter().flat_map(Running::lines).chain(self.said.iter().cloned());
+            let now =
+                self.members.iter().flat_map(|(_, member)| member.lines()).chain(self.said.iter().cloned());
             let mut read: Vec<String> = now.filter(|line| is_value(&line)).collect();
             read.sort();
             read.dedup();
             if read.len() >= all {
                 break;
             }
-            assert!(Instant::now() < deadline, "{}: {} of {all} were read", self.group, read.len());
+            assert!(Instant::now() < deadline, "{}", self.unread(&read));
             thread::sleep(Duration::from_millis(50));
         }
-        for member in std::mem::take(&mut self.members) {
-            self.said.extend(member.end("INT"));
+        for (_, member) in std::mem::take(&mut self.members) {
+            self.said.extend(member.end("TERM"));
         }
         let mut counts = BTreeMap::new();
         for value in self.said.iter().filter_map(|line| line.strip_prefix("value ")) {
@@ -91,7 +101,7 @@ impl Drop for Ends<'_> {
 #[test]
 fn a_fleet_moves_onto_the_gateway_and_off_it() {
     let Some(cluster) = crate::cluster("a_fleet_moves") else { return };
-    if !Library::Kcat.is_there() {
+    if !LIBRARIES.iter().all(|library| library.is_there()) {
         return;
     }
     let gateway = Gateway::start(&cluster, "reject");
@@ -100,8 +110,8 @@ fn a_fleet_moves_onto_the_gateway_and_off_it() {
     let [there, here] = [Server::through(&gateway), Server::direct(&cluster)];
     let rolls = |group: &'static str, onto: &Server| {
         let mut fleet = Fleet::start(group, &here, &direct);
-        (0..MEMBERS).for_each(|_| fleet.restart_one(onto));
-        (0..MEMBERS).for_each(|_| fleet.restart_one(&here));
+        LIBRARIES.iter().for_each(|_| fleet.restart_one(onto));
+        LIBRARIES.iter().for_each(|_| fleet.restart_one(&here));
         fleet
     };
     let ended = AtomicBool::new(false);
@@ -114,7 +124,7 @@ fn a_fleet_moves_onto_the_gateway_and_off_it() {
             for partition in 0..PARTITIONS {
                 direct.produce("fleet", partition, &[format!("{partition}-{turn}")]);
             }
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(100));
         }
     };
     let fleets = thread::scope(|scope| {
@@ -132,6 +142,11 @@ fn a_fleet_moves_onto_the_gateway_and_off_it() {
         assert_eq!(counts.len(), all, "{group}: every record was read");
         assert_eq!(direct.committed(group, "fleet"), direct.ends("fleet"), "{group}");
     }
-    assert!(again[0] <= again[1], "a rolling restart onto the gateway reads records again: {again:?}");
+    // What was on its way when a member left: a few of some hundred records, or tens of some ten thousand.
+    let bound = again[1] * 2 + all / 50 + 5;
+    assert!(
+        again[0] <= bound,
+        "a rolling restart onto the gateway reads more records again: {again:?} of {all}"
+    );
     assert!(!gateway.log().contains("panicked"), "{}", gateway.end_of_log());
 }

@@ -24,6 +24,7 @@ mod rewound;
 mod running;
 mod say;
 mod server;
+mod speed;
 mod through;
 mod tools;
 mod wire;

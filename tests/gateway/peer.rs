@@ -227,6 +227,14 @@ impl Peer {
         Wire::try_connect((found.host.as_str(), found.port as u16))
     }
 
+    /// The broker that coordinates a group.
+    pub fn coordinator(&self, group: &str) -> io::Result<i32> {
+        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![text(group)]);
+        let answer = self.wire()?.call(4, &request)?;
+        answered(answer.coordinators[0].error_code)?;
+        Ok(answer.coordinators[0].node_id.0)
+    }
+
     /// A group's positions in a topic, by partition; those that it has not are left out.
     pub fn committed(&self, group: &str, topic: &str) -> BTreeMap<i32, i64> {
         let wanted = OffsetFetchRequestGroup::default().with_group_id(GroupId(text(group))).with_topics(None);

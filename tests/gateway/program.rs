@@ -97,6 +97,13 @@ impl Library {
         }
     }
 
+    /// A member of a group that prints what it reads until SIGTERM; confluent-kafka and kafka-python have it.
+    pub fn follower(self, server: &Server, topic: &str, group: &str) -> Command {
+        let mut command = self.command();
+        command.args([&server.address.to_string(), "follow", topic, group]);
+        command
+    }
+
     /// Writes so many records, the Kth to partition K modulo `partitions`.
     pub fn produce(self, server: &Server, topic: &str, partitions: usize, count: usize) {
         let mut command = self.command();

@@ -2,14 +2,17 @@
 
 usage: records.py confluent|kafka-python|aiokafka HOST:PORT produce TOPIC PARTITIONS COUNT
        records.py confluent|kafka-python|aiokafka HOST:PORT consume TOPIC GROUP COUNT [consumer]
+       records.py confluent|kafka-python HOST:PORT follow TOPIC GROUP
 
 `produce` writes COUNT records, key K and value vK, record K to partition K modulo PARTITIONS, and ends when all are
 acknowledged. `consume` joins the group, prints `PARTITION OFFSET KEY VALUE` for each of COUNT records, commits, leaves.
-`consumer` chooses the newer group protocol (KIP-848), where the library has it.
+`consumer` chooses the newer group protocol (KIP-848), where the library has it. `follow` prints `assigned` and `value VALUE`
+until SIGTERM, and commits where it is when it loses partitions and when it leaves: no record is anybody's twice.
 """
 
 import asyncio
 import logging
+import signal
 import sys
 import time
 
@@ -32,6 +35,17 @@ class Printer:
         if self.left > 0:
             print(partition, offset, key.decode(), value.decode())
         self.left -= 1
+
+
+def say_assigned(partitions):
+    if partitions:
+        print("assigned", flush=True)
+
+
+def until_sigterm():
+    ended = []
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+    return lambda: not ended
 
 
 def records(count):
@@ -75,6 +89,39 @@ def confluent_consume(bootstrap, topic, group, count, protocol):
     kafka.close()
 
 
+def confluent_follow(bootstrap, topic, group, wanted):
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+    kafka = Consumer({
+        "bootstrap.servers": bootstrap,
+        "group.id": group,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "heartbeat.interval.ms": 500,
+        "partition.assignment.strategy": "range",
+    })
+    # By partition, the position after what was printed.
+    done = {}
+
+    def commit():
+        if done:
+            offsets = [TopicPartition(topic, partition, offset) for partition, offset in done.items()]
+            kafka.commit(offsets=offsets, asynchronous=False)
+            done.clear()
+
+    kafka.subscribe([topic], on_assign=lambda _, tps: say_assigned(tps), on_revoke=lambda *_: commit())
+    while wanted():
+        message = kafka.poll(0.1)
+        if message is None:
+            continue
+        if message.error():
+            raise KafkaException(message.error())
+        print("value", message.value().decode(), flush=True)
+        done[message.partition()] = message.offset() + 1
+    commit()
+    kafka.close()
+
+
 def kafka_python_produce(bootstrap, topic, partitions, count):
     from kafka import KafkaProducer
 
@@ -97,6 +144,40 @@ def kafka_python_consume(bootstrap, topic, group, count, protocol):
             for record in batch:
                 printer.show(record.partition, record.offset, record.key, record.value)
     kafka.commit()
+    kafka.close(autocommit=False)
+
+
+def kafka_python_follow(bootstrap, topic, group, wanted):
+    from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+    from kafka.coordinator.assignors.range import RangePartitionAssignor
+    from kafka.structs import OffsetAndMetadata
+
+    # By partition, the position after what was printed.
+    done = {}
+
+    def commit():
+        if done:
+            kafka.commit({TopicPartition(topic, p): OffsetAndMetadata(offset, "", -1) for p, offset in done.items()})
+            done.clear()
+
+    class Listener(ConsumerRebalanceListener):
+        def on_partitions_revoked(self, revoked):
+            commit()
+
+        def on_partitions_assigned(self, tps):
+            say_assigned(tps)
+
+    kafka = KafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
+        heartbeat_interval_ms=500, partition_assignment_strategy=[RangePartitionAssignor],
+    )
+    kafka.subscribe([topic], listener=Listener())
+    while wanted():
+        for batch in kafka.poll(100).values():
+            for record in batch:
+                print("value", record.value.decode(), flush=True)
+                done[record.partition] = record.offset + 1
+    commit()
     kafka.close(autocommit=False)
 
 
@@ -138,6 +219,8 @@ library, bootstrap, role, topic, *rest = sys.argv[1:]
 library = library.replace("-", "_")
 if role == "produce":
     globals()[f"{library}_produce"](bootstrap, topic, int(rest[0]), int(rest[1]))
+elif role == "follow":
+    globals()[f"{library}_follow"](bootstrap, topic, rest[0], until_sigterm())
 else:
     protocol = rest[2] if len(rest) > 2 else "classic"
     globals()[f"{library}_consume"](bootstrap, topic, rest[0], int(rest[1]), protocol)
