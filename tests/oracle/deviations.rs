@@ -205,10 +205,10 @@ fn common_settings(kafka: &mut Value, offsetd: &mut Value, other_values: &[&str]
         let is_other = mine.str("name").is_some_and(|name| other_values.contains(&name));
         let values: &[&str] = if is_other { &["value"] } else { &[] };
         for field in values.iter().chain(&["config_source", "read_only", "documentation", "synonyms"]) {
-            // An empty list or a null stays what it is.
+            // An empty list or a null stays what it is, unless it says that the value has no default.
             let nothing = |value: &Value| matches!(value, Value::Null) || value == &Value::List(Vec::new());
             if let (Some(theirs), Some(mine)) = (theirs.field(field), mine.field_mut(field))
-                && nothing(theirs) == nothing(mine)
+                && (nothing(theirs) == nothing(mine) || (is_other && *field == "synonyms"))
             {
                 *mine = theirs.clone();
             }

@@ -22,7 +22,7 @@ for name in "$@"; do
     (cd "$tree" && cargo build --quiet --locked --bin offsetd --target-dir "$target")
     git -C "$tree" apply --reverse "$here/$name.patch"
     began=$SECONDS
-    if said=$(OFFSETD_BIN=$target/debug/offsetd OFFSETD_REQUIRE_ORACLE=1 \
+    if said=$(OFFSETD_BIN=$target/debug/offsetd OFFSETD_REQUIRE_ORACLE=1 OFFSETD_ORACLE_FIRST=1 \
         cargo test --quiet --locked --test oracle kafka_does -- --nocapture 2>&1); then
         echo "$name: NOT FOUND"
         missed=$((missed + 1))
