@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use crate::cluster::Cluster;
 use crate::gateway::Gateway;
-use crate::peer::Peer;
 
 /// One of the two ways to the cluster.
 pub struct Server {
@@ -21,10 +20,6 @@ impl Server {
 
     pub fn through(gateway: &Gateway) -> Self {
         Self { way: "through", address: gateway.address, log: gateway.log() }
-    }
-
-    pub fn peer(&self) -> Peer {
-        Peer::new(vec![self.address])
     }
 
     /// What it had said when it was named here.

@@ -1,7 +1,7 @@
 //! One connection to a broker or a gateway, on which requests are said in a version of choice and answers kept as bytes.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -36,10 +36,6 @@ impl Wire {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, correlation: 0 })
-    }
-
-    pub fn peer(&self) -> SocketAddr {
-        self.stream.peer_addr().expect("the other end")
     }
 
     /// Says a request and reads its answer.
