@@ -181,6 +181,8 @@ const OFFSETS_AND_GROUPS: &[Deviation] = &[
         when: &[When::Kafka("error_code", Is::Int(-1))],
         rules: &[
             Rule::Values("error_code", Is::Int(-1), Is::Int(25)),
+            // If the instance is another member's.
+            Rule::Values("error_code", Is::Int(-1), Is::Int(82)),
             Rule::Values("member_id", Is::Text(""), Is::Any),
         ],
         reason: "Static members are given no id beforehand. Kafka fails with -1 when one joins with an id that a dynamic \
