@@ -112,7 +112,8 @@ fn joined(answer: JoinAnswer, version: i16) -> JoinGroupResponse {
         .with_generation_id(joined.generation)
         .with_protocol_type(joined.protocol_type.as_deref().filter(|_| version >= 7).map(text))
         .with_protocol_name(if version >= 7 {
-            protocol_name
+            // As in Kafka, none has no name.
+            protocol_name.filter(|name| !name.is_empty())
         } else {
             Some(protocol_name.unwrap_or_default())
         })

@@ -155,6 +155,18 @@ const OFFSETS_AND_GROUPS: &[Deviation] = &[
         reason: "Kafka's order is a hash map's, which no client can rely on.",
     },
     Deviation {
+        name: "a group is not found whose name is as long as can be",
+        api: "DescribeGroups",
+        versions: 6..=6,
+        when: &[When::Kafka("groups[].error_code", Is::Int(-1))],
+        rules: &[
+            Rule::Values("groups[].error_code", Is::Int(-1), Is::Int(69)),
+            Rule::Values("groups[].error_message", Is::Null, Is::Any),
+            Rule::Values("groups[].group_state", Is::Text(""), Is::Text("Dead")),
+        ],
+        reason: "Kafka fails with -1, since the sentence that it has for this is longer than a text may be.",
+    },
+    Deviation {
         name: "a join that is refused makes no group",
         api: "ListGroups",
         versions: ANY,
@@ -169,6 +181,8 @@ const OFFSETS_AND_GROUPS: &[Deviation] = &[
         when: &[When::Kafka("error_code", Is::Int(-1))],
         rules: &[
             Rule::Values("error_code", Is::Int(-1), Is::Int(25)),
+            // If the instance is another member's.
+            Rule::Values("error_code", Is::Int(-1), Is::Int(82)),
             Rule::Values("member_id", Is::Text(""), Is::Any),
         ],
         reason: "Static members are given no id beforehand. Kafka fails with -1 when one joins with an id that a dynamic \

@@ -127,7 +127,7 @@ pub(super) const TOPICS: &[Deviation] = &[
         api: "DescribeTopicPartitions",
         versions: ANY,
         when: &[When::Request("cursor.partition_index", Is::Int(i32::MAX as i64))],
-        rules: &[Rule::Anything("next_cursor")],
+        rules: &[Rule::Anything("next_cursor"), Rule::Anything("topics")],
         reason: "Kafka's sum of cursor and limit becomes negative.",
     },
     Deviation {
