@@ -12,7 +12,7 @@
 //!   range, resets itself and commits a lower offset. With `min_bytes` 0 it is answered at once.
 //! * Sessions: the answer's session id is 0, so a client sends whole requests; one that goes on with a session gets 70.
 //! * Deviations: leader epochs sent along are fenced for in-memory streams only (74, 75); a diverging epoch (12) is never
-//!   told, since no log is ever truncated; what was asked is answered in the order asked and as often.
+//!   told, since no log is ever truncated, but a last fetched epoch that there has not been is out of range (1); what was asked is answered in the order asked and as often.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, Partition
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
 use tokio::time::Instant;
 
-use super::offset_for_leader_epoch::fence;
+use super::offset_for_leader_epoch::{EPOCH, fence};
 use super::{Origin, Parked, Peer, Reply, Room, Unanswerable};
 use crate::coordinator::Coordinator;
 use crate::model::bounds::Records;
@@ -55,6 +55,7 @@ pub(super) const SHAPE: Shape = &[
 ];
 
 const READ_COMMITTED: i8 = 1;
+const NO_EPOCH: i32 = -1;
 /// Epochs of requests that leave a session or begin one, whichever they name. Any other goes on with it.
 const WITHOUT_SESSION: [i32; 2] = [-1, 0];
 /// What a partition takes in the answer, and while that is made.
@@ -190,7 +191,12 @@ impl Asked {
             let answer = answer(asked).with_high_watermark(end).with_last_stable_offset(end);
             return Ok((answer.with_log_start_offset(0).with_aborted_transactions(aborted), Vec::new()));
         }
-        fence(asked.current_leader_epoch)?;
+        // Kafka takes any negative epoch for none here (`FetchRequest.optionalEpoch`).
+        fence(asked.current_leader_epoch.max(NO_EPOCH))?;
+        // Nobody can have read in an epoch that there has not been.
+        if asked.last_fetched_epoch > EPOCH {
+            return Err(codes::OFFSET_OUT_OF_RANGE);
+        }
         let most = left.min(usize::try_from(asked.partition_max_bytes).unwrap_or(0));
         let (name, partition) = (stream.name.as_str(), asked.partition);
         let slice = self.coordinator.read(self.tenant, name, partition, asked.fetch_offset, most, first);
@@ -218,7 +224,8 @@ fn not_there(asked: &FetchPartition, code: Code) -> PartitionData {
         .with_high_watermark(-1)
         .with_last_stable_offset(-1)
         .with_log_start_offset(-1)
-        .with_aborted_transactions(Some(Vec::new()))
+        // As Kafka has it: of a log that is not there there are none, of one that cannot be read they are not known.
+        .with_aborted_transactions((code == codes::UNKNOWN_TOPIC_OR_PARTITION).then(Vec::new))
 }
 
 fn answer(asked: &FetchPartition) -> PartitionData {

@@ -31,14 +31,14 @@ pub(super) async fn handle(request: &InitProducerIdRequest, room: &Room) -> Init
 }
 
 async fn producer_id(request: &InitProducerIdRequest, room: &Room) -> Result<i64, Code> {
+    // Both or neither.
+    if (request.producer_id.0 == NONE) != (request.producer_epoch == NO_EPOCH) {
+        return Err(codes::INVALID_REQUEST);
+    }
     match &request.transactional_id {
         Some(id) if id.is_empty() => return Err(codes::INVALID_REQUEST),
         Some(_) => return Err(codes::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
         None => {}
-    }
-    // Both or neither.
-    if (request.producer_id.0 == NONE) != (request.producer_epoch == NO_EPOCH) {
-        return Err(codes::INVALID_REQUEST);
     }
     room.coordinator.producer_id().await.map_err(|_| codes::STORE_UNAVAILABLE)
 }

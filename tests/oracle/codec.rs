@@ -1,6 +1,7 @@
 //! Messages as bytes, along `apis.txt`. It writes whatever it is told, a null where none may be included; what it reads
 //! must be right to the last byte.
 
+use super::records;
 use super::schema::{Field, Kind};
 use super::value::Value;
 
@@ -73,6 +74,9 @@ impl Writer {
             (Kind::Text | Kind::Bytes, Value::Null) => self.length(kind, None),
             (Kind::Text, Value::Text(text)) => self.sized(kind, text.as_bytes()),
             (Kind::Text | Kind::Bytes, Value::Bytes(bytes)) => self.sized(kind, bytes),
+            (Kind::Bytes, batches @ (Value::Struct(_) | Value::List(_))) => {
+                self.sized(kind, &records::write(batches));
+            }
             (Kind::List(_), Value::Null) => self.length(kind, None),
             (Kind::List(of), Value::List(entries)) => {
                 self.length(kind, Some(entries.len()));

@@ -229,6 +229,9 @@ fn name(entry: &Value) -> Option<&Value> {
     entry.field("name").or_else(|| entry.field("topic"))
 }
 
+/// What a topic's partitions are called.
+const PARTITIONS: [&str; 2] = ["partitions", "partition_responses"];
+
 /// One entry a name, sorted; the partitions of all of them in it. Results of the same partition keep their order, which
 /// tells which of two commits was refused.
 fn merge(list: &mut Value) {
@@ -236,14 +239,18 @@ fn merge(list: &mut Value) {
     let mut merged: Vec<Value> = Vec::new();
     for entry in std::mem::take(entries) {
         let same = merged.iter_mut().find(|other| name(other) == name(&entry));
-        match same.and_then(|other| other.field_mut("partitions")) {
-            Some(Value::List(partitions)) => partitions.extend(entry.list("partitions").iter().cloned()),
+        let list = PARTITIONS.into_iter().find(|list| entry.field(list).is_some()).unwrap_or_default();
+        match same.and_then(|other| other.field_mut(list)) {
+            Some(Value::List(partitions)) => partitions.extend(entry.list(list).iter().cloned()),
             _ => merged.push(entry),
         }
     }
+    let index = |of: &Value| ["partition_index", "partition", "index"].iter().find_map(|name| of.int(name));
     for entry in &mut merged {
-        if let Some(partitions) = entry.field_mut("partitions") {
-            partitions.entries_mut().sort_by_key(|partition| partition.int("partition_index"));
+        for list in PARTITIONS {
+            if let Some(partitions) = entry.field_mut(list) {
+                partitions.entries_mut().sort_by_key(index);
+            }
         }
     }
     merged.sort();

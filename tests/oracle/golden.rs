@@ -11,9 +11,10 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{
     ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
     DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
-    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest,
-    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest,
+    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+    InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
+    MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+    OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 
@@ -147,6 +148,8 @@ fn by_its_codec(key: i16, version: i16, request: &[u8], answer: &[u8]) -> [Vec<u
         18 => by_kafka_protocol::<ApiVersionsRequest>,
         19 => by_kafka_protocol::<CreateTopicsRequest>,
         20 => by_kafka_protocol::<DeleteTopicsRequest>,
+        22 => by_kafka_protocol::<InitProducerIdRequest>,
+        23 => by_kafka_protocol::<OffsetForLeaderEpochRequest>,
         32 => by_kafka_protocol::<DescribeConfigsRequest>,
         37 => by_kafka_protocol::<CreatePartitionsRequest>,
         42 => by_kafka_protocol::<DeleteGroupsRequest>,

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::codec;
+use super::records;
 use super::schema;
 use super::step::Step;
 use super::value::Value;
@@ -61,6 +62,8 @@ pub struct Link {
     topics: BTreeMap<String, Value>,
     /// Answers are told in the server's own words.
     plain: bool,
+    /// The ids of producers: `pid.2` is the second that was given.
+    producers: BTreeMap<String, Value>,
 }
 
 impl Link {
@@ -77,6 +80,7 @@ impl Link {
             last: BTreeMap::new(),
             topics: BTreeMap::new(),
             plain: false,
+            producers: BTreeMap::new(),
         }
     }
 
@@ -86,11 +90,12 @@ impl Link {
         self.symbols.insert(name.to_owned(), value);
     }
 
-    /// A new sequence has members and topics of its own.
+    /// A new sequence has members, topics and producers of its own.
     pub fn forget(&mut self) {
         self.members.clear();
         self.last.clear();
         self.topics.clear();
+        self.producers.clear();
     }
 
     /// The ids of all members of the sequence.
@@ -149,6 +154,12 @@ impl Link {
             let number =
                 self.topics.keys().filter(|known| known.rsplit_once('.').is_some_and(|of| of.0 == name));
             self.topics.insert(format!("{name}.{}", number.count() + 1), id.clone());
+        }
+    }
+
+    fn learn_producer(&mut self, answer: &Value) {
+        if let (Some(0), Some(id)) = (answer.int("error_code"), answer.field("producer_id")) {
+            self.producers.insert(format!("pid.{}", self.producers.len() + 1), id.clone());
         }
     }
 
@@ -342,6 +353,10 @@ impl Link {
                     self.learn_member(connection, &fields);
                     self.learn_from_others(&fields);
                 }
+                if api.name == "InitProducerId" {
+                    self.learn_producer(&fields);
+                }
+                fields.change("responses[].partitions[].records", &mut records::tell);
                 // A validation tells the id of a topic that will never be.
                 if !step.sent().at("validate_only").contains(&&Value::Bool(true)) {
                     self.learn_topics(&fields);
@@ -357,12 +372,13 @@ impl Link {
 
     fn to_own(&self, value: &mut Value) {
         let Value::Symbol(name) = value else { return };
-        let places = [&self.members, &self.last, &self.topics, &self.symbols];
+        let places = [&self.members, &self.last, &self.topics, &self.producers, &self.symbols];
         let own = places.into_iter().find_map(|place| place.get(name));
         *value = match (own, name.split_once('.')) {
             (Some(own), _) => own.clone(),
             (None, Some(("id", _))) => Value::text(""),
             (None, Some(("generation", _))) => Value::Int(0),
+            (None, Some(("pid", _))) => Value::Int(-1),
             (None, Some(("protocol", _))) => Value::text("range"),
             // A member or a topic that never came: a sequence that was made smaller has them.
             (None, Some(_)) => Value::Bytes(vec![7; 16]),
@@ -379,6 +395,7 @@ impl Link {
             "topic_id" if *value != Value::Bytes(vec![0; 16]) => {
                 named(&self.symbols).or_else(|| named(&self.topics))
             }
+            "producer_id" => named(&self.producers),
             "port" | "cluster_id" => named(&self.symbols),
             _ => None,
         };

@@ -15,6 +15,7 @@ mod link;
 mod offsetd;
 mod oracle;
 mod random;
+mod records;
 mod schema;
 mod shrink;
 mod step;
@@ -40,8 +41,13 @@ use step::Sequence;
 /// default, has deviations of its own.
 const PASSES: [(&str, &str); 3] = [("off", "declared"), ("reject", "declared"), ("off", "open")];
 /// Scripts of one catalogue alone.
-const OF_ONE_CATALOGUE: &[(&str, &str)] =
-    &[("open.txt", "open"), ("topics.txt", "declared"), ("odd.txt", "declared")];
+const OF_ONE_CATALOGUE: &[(&str, &str)] = &[
+    ("odd.txt", "declared"),
+    ("open.txt", "open"),
+    ("open_records.txt", "open"),
+    ("produce.txt", "declared"),
+    ("topics.txt", "declared"),
+];
 /// The seed that every run has; it has another one beside it, which it prints.
 const FIXED_SEED: u64 = 4;
 /// Random sequences from each seed, with the guard off; half of them with it on.

@@ -35,8 +35,12 @@ impl Offsetd {
         let config = dir.path().join("offsetd.toml");
         // Where a commit makes partitions, it is to make no more than Kafka has.
         let partitions = if catalogue == "open" { "max_partitions = 3\n" } else { "" };
-        let settings =
-            format!("{SETTINGS}catalogue = {catalogue:?}\n{partitions}[guard]\nmode = {guard:?}\n");
+        // Records are in memory where topics are declared, elsewhere where they come into being by a commit.
+        let memory = catalogue == "declared";
+        let settings = format!(
+            "{SETTINGS}catalogue = {catalogue:?}\n{partitions}[guard]\nmode = {guard:?}\n\
+             [records]\nmemory_streams = {memory}\n"
+        );
         fs::write(&config, settings).expect("write the settings");
         let text = |path: &Path| path.to_str().expect("a path that is text").to_owned();
         let (binary, config, data) = (text(&binary()), text(&config), text(&dir.path().join("data")));

@@ -226,7 +226,7 @@ fn is_another_leader(step: &Step, differences: &[Difference]) -> bool {
 /// True if the step changes nothing, so that it may be said again.
 fn reads(about: &Step) -> bool {
     let reads = ["Metadata", "ListOffsets", "OffsetFetch", "ListGroups", "DescribeGroups", "Fetch"];
-    let of_topics = ["DescribeConfigs", "DescribeTopicPartitions"];
+    let of_topics = ["DescribeConfigs", "DescribeTopicPartitions", "OffsetForLeaderEpoch"];
     about.api().is_some_and(|api| reads.iter().chain(&of_topics).any(|name| *name == api.name))
 }
 
@@ -251,10 +251,15 @@ fn wait_for_coordinator(kafka: &mut Link) {
         let found = ask(kafka, "FindCoordinator", 3, r#"{key: "g"}"#).int("error_code");
         let listed = ask(kafka, "ListGroups", 0, "{}").int("error_code");
         let fetched = ask(kafka, "OffsetFetch", 7, r#"{group_id: "g", topics: null}"#).int("error_code");
-        if [found, listed, fetched] == [Some(0); 3] {
+        // Producer ids come in blocks from the controller.
+        let given = ask(kafka, "InitProducerId", 0, "{transactional_id: null}").int("error_code");
+        if [found, listed, fetched, given] == [Some(0); 4] {
             return;
         }
-        assert!(Instant::now() < deadline, "Kafka has no coordinator: {found:?} {listed:?} {fetched:?}");
+        assert!(
+            Instant::now() < deadline,
+            "Kafka has no coordinator: {found:?} {listed:?} {fetched:?} {given:?}"
+        );
         thread::sleep(Duration::from_millis(50));
     }
 }

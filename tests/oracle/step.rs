@@ -7,6 +7,7 @@
 //! OffsetFetch 8 0x02...                          a body made by hand, behind a right header
 //! 18 99 flexible 0x00                            an API by its key; `flexible`: a header of version 2
 //! frame 0x...                                    all of a frame but its length
+//! Produce 9 {... records: {values: ["a"]} ...}    record batches (`records.rs`)
 //! @b ListGroups 5 {}                             any step, on a connection of another name
 //! @b send Fetch 12 {...}                         a request whose answer is not waited for
 //! @b await                                       the answer to what was sent on that connection
@@ -16,6 +17,7 @@
 
 use std::fmt;
 
+use super::records;
 use super::schema::{self, Api};
 use super::text;
 use super::value::Value;
@@ -192,6 +194,9 @@ fn check(fields: &[schema::Field], value: &Value, place: &str) -> Result<(), Str
             && let schema::Kind::Struct(fields) = &**of
         {
             value.entries().iter().try_for_each(|entry| check(fields, entry, name))?;
+        }
+        if let schema::Kind::Bytes = &field.kind {
+            records::check(value)?;
         }
     }
     Ok(())

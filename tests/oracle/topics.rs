@@ -118,6 +118,36 @@ pub fn settle(kafka: &mut Link, offsetd: &mut Link, about: &Step, answer: &Value
             && led
             && wanted(topic, "count").is_none_or(|count| partitions.len() as i64 == count)
     });
+    if !deletes {
+        await_logs(kafka, &topics);
+    }
     let fields = format!("{{topics: [{}], allow_auto_topic_creation: false}}", topics.join(", "));
     ask(offsetd, "Metadata", 12, &fields);
+}
+
+/// Waits until the broker has the logs of topics: what knows of a topic and what keeps its records hear of it one after the
+/// other.
+fn await_logs(link: &mut Link, topics: &[String]) {
+    let known = await_topics(link, topics, |_| true);
+    let index = |partition: &Value| {
+        format!("{{partition_index: {}, timestamp: -1}}", partition.int("partition_index").unwrap_or(0))
+    };
+    let logs = known.list("topics").iter().map(|topic| {
+        let partitions: Vec<String> = topic.list("partitions").iter().map(index).collect();
+        format!(
+            "{{name: {}, partitions: [{}]}}",
+            topic.field("name").unwrap_or(&Value::Null),
+            partitions.join(", ")
+        )
+    });
+    let fields = format!("{{replica_id: -1, topics: [{}]}}", logs.collect::<Vec<_>>().join(", "));
+    let deadline = Instant::now() + KNOWN_WITHIN;
+    loop {
+        let answer = ask(link, "ListOffsets", 4, &fields);
+        if answer.at("topics[].partitions[].error_code").iter().all(|code| **code == Value::Int(0)) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "topics have no logs: {answer}");
+        thread::sleep(Duration::from_millis(5));
+    }
 }

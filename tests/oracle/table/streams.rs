@@ -1,4 +1,4 @@
-//! The differences in what is told of topics, and of records that are not there.
+//! The differences in what is told of topics and of their logs, and of records that are not there.
 
 use super::super::deviations::{Deviation, Is, Rule, When};
 use super::{ANY, CODES};
@@ -33,17 +33,6 @@ pub(super) const TOPICS_AND_RECORDS: &[Deviation] = &[
                  a hash map's. offsetd answers what was asked.",
     },
     Deviation {
-        name: "ListOffsets fences no leader epoch",
-        api: "ListOffsets",
-        versions: 4..=10,
-        when: &[When::Kafka(CODES, Is::Int(75))],
-        rules: &[
-            Rule::Values(CODES, Is::Int(75), Is::Int(0)),
-            Rule::Values("topics[].partitions[].offset", Is::Int(-1), Is::Int(0)),
-        ],
-        reason: "There are no leaders that could be older or newer (74, 75).",
-    },
-    Deviation {
         name: "an isolation level that is none",
         api: "ListOffsets",
         versions: 2..=10,
@@ -51,8 +40,9 @@ pub(super) const TOPICS_AND_RECORDS: &[Deviation] = &[
         rules: &[
             Rule::Values(CODES, Is::Int(-1), Is::Int(0)),
             Rule::Values("topics[].partitions[].offset", Is::Int(-1), Is::Int(0)),
+            Rule::Values("topics[].partitions[].leader_epoch", Is::Int(-1), Is::Int(0)),
         ],
-        reason: "Kafka fails with -1 at any but 0 and 1; without records and transactions it says nothing here.",
+        reason: "Kafka fails with -1 at any but 0 and 1; without transactions it says nothing here.",
     },
     Deviation {
         name: "topics are answered in the order asked",
@@ -96,6 +86,15 @@ pub(super) const TOPICS_AND_RECORDS: &[Deviation] = &[
         reason: "Offsets are not records here.",
     },
     Deviation {
+        name: "nobody gets an id for transactions",
+        api: "InitProducerId",
+        versions: ANY,
+        when: &[When::Kafka("error_code", Is::Int(16))],
+        rules: &[Rule::Values("error_code", Is::Int(16), Is::Int(53))],
+        reason: "Transactions are not coordinated here, and every client gives up at 53. At 16 it would ask on and on, as it \
+                 may here with a Kafka that has not made its topic for them.",
+    },
+    Deviation {
         name: "neither id nor name fails alone",
         api: "Metadata",
         versions: 12..=13,
@@ -137,7 +136,22 @@ pub(super) const TOPICS_AND_RECORDS: &[Deviation] = &[
         versions: 7..=12,
         when: &[When::Request("session_epoch", Is::Int(0))],
         rules: &[Rule::Anything("session_id")],
-        reason: "A session saves naming partitions whose records change; there are none.",
+        reason: "A session saves naming partitions whose records do not change; every request names them here.",
+    },
+];
+
+/// Where records are elsewhere. Behind the orders, so that entries stand beside each other.
+pub(super) const ELSEWHERE: &[Deviation] = &[
+    Deviation {
+        name: "ListOffsets fences no leader epoch",
+        api: "ListOffsets",
+        versions: 4..=10,
+        when: &[When::Kafka(CODES, Is::Int(75))],
+        rules: &[
+            Rule::Values(CODES, Is::Int(75), Is::Int(0)),
+            Rule::Values("topics[].partitions[].offset", Is::Int(-1), Is::Int(0)),
+        ],
+        reason: "There are no leaders that could be older or newer (74, 75).",
     },
     Deviation {
         name: "no position is out of range",
@@ -178,7 +192,6 @@ pub(super) const TOPICS_AND_RECORDS: &[Deviation] = &[
         ],
         reason: "No records are kept, whatever the topic: 44 is what no producer tries again.",
     },
-    // Behind the orders, so that entries stand beside each other.
     Deviation {
         name: "Metadata has no leader epoch",
         api: "Metadata",
@@ -194,5 +207,26 @@ pub(super) const TOPICS_AND_RECORDS: &[Deviation] = &[
         when: &[],
         rules: &[Rule::Values("topics[].partitions[].leader_epoch", Is::Int(0), Is::Int(-1))],
         reason: "As in Metadata.",
+    },
+    Deviation {
+        name: "DescribeTopicPartitions has no leader epoch",
+        api: "DescribeTopicPartitions",
+        versions: ANY,
+        when: &[],
+        rules: &[Rule::Values("topics[].partitions[].leader_epoch", Is::Int(0), Is::Int(-1))],
+        reason: "As in Metadata.",
+    },
+    Deviation {
+        name: "an epoch elsewhere has not ended",
+        api: "OffsetForLeaderEpoch",
+        versions: ANY,
+        when: &[],
+        rules: &[
+            Rule::Values(CODES, Is::Int(75), Is::Int(0)),
+            Rule::Values(CODES, Is::Int(74), Is::Int(0)),
+            Rule::Values("topics[].partitions[].leader_epoch", Is::Int(-1), Is::Any),
+            Rule::Values("topics[].partitions[].end_offset", Is::Any, Is::Int(i64::MAX)),
+        ],
+        reason: "Where records are is not known here, so no truncation is told of; a consumer told of one would reset itself.",
     },
 ];

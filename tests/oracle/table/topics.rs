@@ -141,12 +141,4 @@ pub(super) const TOPICS: &[Deviation] = &[
         rules: &[Rule::Anything("topics"), Rule::Anything("next_cursor")],
         reason: "It gets 17, as any name that cannot be, where a slip of Kafka's fails the whole request.",
     },
-    Deviation {
-        name: "DescribeTopicPartitions has no leader epoch",
-        api: "DescribeTopicPartitions",
-        versions: ANY,
-        when: &[],
-        rules: &[Rule::Values("topics[].partitions[].leader_epoch", Is::Int(0), Is::Int(-1))],
-        reason: "As in Metadata.",
-    },
 ];
