@@ -198,3 +198,6 @@ impl Answered {
         Ok(Self { throttle_ms, codes })
     }
 }
+
+#[cfg(test)]
+mod tests;
