@@ -12,7 +12,7 @@ use crate::program::Library;
 use crate::running::{PATIENCE, Running};
 use crate::server::Server;
 
-const LIBRARIES: [Library; 3] = [Library::Confluent, Library::KafkaPython, Library::Confluent];
+const LIBRARIES: [Library; 2] = [Library::Confluent, Library::KafkaPython];
 const PARTITIONS: i32 = 6;
 
 /// Members of one group that print the values they read, and commit as they leave and lose partitions.
@@ -140,7 +140,13 @@ fn a_fleet_moves_onto_the_gateway_and_off_it() {
     println!("{all} records; read again by the group that moved: {}, by the other: {}", again[0], again[1]);
     for (counts, group) in counts.iter().zip(["moving", "staying"]) {
         assert_eq!(counts.len(), all, "{group}: every record was read");
-        assert_eq!(direct.committed(group, "fleet"), direct.ends("fleet"), "{group}");
+        // Who commits while the others rebalance for the last time is told no, and stays behind; nobody is ahead of the log.
+        let (committed, ends) = (direct.committed(group, "fleet"), direct.ends("fleet"));
+        assert!(committed.keys().eq(ends.keys()), "{group}: {committed:?}");
+        assert!(
+            committed.iter().all(|(at, position)| position <= &ends[at]),
+            "{group}: {committed:?} of {ends:?}"
+        );
     }
     // What was on its way when a member left: a few of some hundred records, or tens of some ten thousand.
     let bound = again[1] * 2 + all / 50 + 5;
