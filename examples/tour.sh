@@ -17,8 +17,8 @@ kcat -G billing -X auto.offset.reset=earliest -e -q orders
 say "its position"
 $offsetd offsets get billing --bootstrap-server "$broker"
 
-say "back to the first record: reading is free, the commit of 1 is refused, and kcat does not say so"
-kcat -C -t orders -o 0 -c 1 -X group.id=billing -q
+say "back to the first record: reading is free; the commit of 1 is refused, which kcat does not tell"
+kcat -G billing -o 0 -c 1 -q orders
 
 say "offsetd does, and the position stands"
 $offsetd refusals --admin "$admin" | sed -n '/^CLIENT/,/^$/p'
@@ -26,7 +26,7 @@ $offsetd offsets get billing --bootstrap-server "$broker"
 
 say "back on purpose: delete the position first"
 $offsetd offsets delete billing orders:0 --bootstrap-server "$broker"
-kcat -C -t orders -o 0 -c 1 -X group.id=billing -q
+kcat -G billing -o 0 -c 1 -q orders
 $offsetd offsets get billing --bootstrap-server "$broker"
 
 say "and on"
