@@ -170,6 +170,45 @@ fn kcat_produces_in_all_ways() {
 
 const ALL: u32 = 100_000;
 
+/// A buffer of a thousand records, and a group that stopped at 100: what it lost is told, before a restart and after.
+#[test]
+fn a_group_that_fell_behind_is_told_what_it_lost() {
+    if !kcat_is_there() {
+        return;
+    }
+    let mut server = Server::with(&[
+        ("OFFSETD_RECORDS_MEMORY_STREAMS", "true"),
+        ("OFFSETD_GROUPS_INITIAL_REBALANCE_DELAY_MS", "0"),
+        ("OFFSETD_RECORDS_MAX_PARTITION_RECORDS", "1000"),
+    ]);
+    lines(&server, "-P -t orders", &input(0..200));
+    let reader = "-G slow -X auto.offset.reset=earliest -c 100 -q orders";
+    assert_eq!(lines(&server, reader, ""), numbered(0..100));
+    for _ in 0..6 {
+        lines(&server, "-P -t orders", &input(0..800));
+    }
+    let place = |server: &Server, time| -> i64 {
+        let said = lines(server, &format!("-Q -t orders:0:{time}"), "");
+        said[0].rsplit(' ').next().unwrap().parse().expect("an offset")
+    };
+    let lost = |server: &Server| {
+        let said = server.asks(&["gaps", "slow"]);
+        let gap = &said["gaps"][0];
+        (gap["committed"].as_i64(), gap["lost_since"].as_i64(), gap["lost_total"].as_i64())
+    };
+    let start = place(&server, -2);
+    assert!((4_000..5_000).contains(&start), "{start}");
+    assert_eq!(place(&server, -1), 5_000);
+    assert_eq!(lost(&server), (Some(100), Some(start - 100), Some(start - 100)));
+    // With the process all records are gone.
+    server.kill_and_restart();
+    assert_eq!(lost(&server), (Some(100), Some(4_900), Some(4_900)));
+    // It goes on where there is something, and what it lost stays told.
+    lines(&server, "-P -t orders", &input(0..10));
+    assert_eq!(lines(&server, "-G slow -X auto.offset.reset=earliest -e -q orders", ""), numbered(0..10));
+    assert_eq!(lost(&server), (Some(5_010), Some(0), Some(4_900)));
+}
+
 /// A hundred thousand records, two members, and a server killed while nothing is under way: each record is read once.
 #[test]
 fn two_kcats_share_a_hundred_thousand_records() {

@@ -66,6 +66,16 @@ impl Server {
         sums
     }
 
+    /// What one of offsetd's own commands has from the admin listener, as JSON.
+    pub(crate) fn asks(&self, command: &[&str]) -> serde_json::Value {
+        let admin = format!("http://{}", self.admin);
+        let output =
+            Command::new(binary()).args(command).args(["--output", "json", "--admin", &admin]).output();
+        let output = output.expect("run offsetd");
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(log_path(&self.dir)).unwrap_or_default()
     }
