@@ -12,7 +12,8 @@
 //!   range, resets itself and commits a lower offset. With `min_bytes` 0 it is answered at once.
 //! * Sessions: the answer's session id is 0, so a client sends whole requests; one that goes on with a session gets 70.
 //! * Deviations: leader epochs sent along are fenced for in-memory streams only (74, 75); a diverging epoch (12) is never
-//!   told, since no log is ever truncated, but a last fetched epoch that there has not been is out of range (1); what was asked is answered in the order asked and as often.
+//!   told, since no log is ever truncated, but a last fetched epoch that there has not been is out of range (1); what was
+//!   asked is answered in the order asked and as often.
 
 use std::sync::Arc;
 use std::time::Duration;
