@@ -287,6 +287,7 @@ fn the_only_epoch_ends_where_the_log_ends() {
     assert_eq!(ask("orders", 0, -1, 0), (0, 0, 2));
     assert_eq!(ask("orders", 0, 0, 1), (0, -1, -1));
     assert_eq!(ask("orders", 0, 1, 0), (UNKNOWN_LEADER_EPOCH, -1, -1));
+    assert_eq!(ask("orders", 0, -2, 0), (FENCED_LEADER_EPOCH, -1, -1));
     assert_eq!(ask("orders", 2, 0, 0), (UNKNOWN_TOPIC_OR_PARTITION, -1, -1));
     assert_eq!(ask("nowhere", 0, 0, 0), (UNKNOWN_TOPIC_OR_PARTITION, -1, -1));
 }
