@@ -14,6 +14,7 @@ mod link;
 mod offsetd;
 mod oracle;
 mod random;
+mod random_records;
 mod records;
 mod schema;
 mod shrink;
@@ -50,6 +51,8 @@ const OF_ONE_CATALOGUE: &[(&str, &str)] = &[
 const FIXED_SEED: u64 = 4;
 /// Random sequences from each seed, with the guard off; half of them with it on.
 const SEQUENCES: usize = 3_000;
+/// One sequence about records to so many others.
+const RECORDS_ONE_IN: usize = 30;
 /// A sequence that takes longer is named, since it waits for a timeout that could be shorter.
 const SLOW: Duration = Duration::from_millis(1_500);
 /// How often a failing sequence is said again to make it smaller.
@@ -168,6 +171,14 @@ impl Pass {
                 self.say(&random::sequence(seed, number, &served));
             }
             self.summarize(&format!("seed {seed}"), began);
+            // Where records are in memory. Each makes a topic, which takes Kafka a while.
+            if self.catalogue == "declared" {
+                let began = Instant::now();
+                for number in 0..count.div_ceil(RECORDS_ONE_IN) {
+                    self.say(&random_records::sequence(seed, number));
+                }
+                self.summarize(&format!("records of seed {seed}"), began);
+            }
         }
         if let Some(guarded) = &self.oracle.guarded {
             println!(
