@@ -5,7 +5,6 @@
 //!   where the log ends; a later one is not known (-1), an earlier one ended where the log begins.
 //! * Where the records are elsewhere, their epochs are too: whatever is asked, no truncation is known of, and the end of
 //!   the epoch is as far as there are offsets. "Not known" would have consumers reset themselves.
-//! * Deviation: topics are answered in the order asked (Kafka puts those that are not there last).
 
 use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
 use kafka_protocol::messages::offset_for_leader_epoch_response::{

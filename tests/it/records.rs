@@ -168,6 +168,12 @@ fn a_read_out_of_range_says_so_at_once() {
         fenced.topics[0].partitions[0].current_leader_epoch = epoch;
         assert_eq!(client.call(12, &fenced).responses[0].partitions[0].error_code, code, "epoch {epoch}");
     }
+    fenced.topics[0].partitions[0].current_leader_epoch = -1;
+    for (epoch, code) in [(-1, 0), (0, 0), (1, OFFSET_OUT_OF_RANGE)] {
+        fenced.topics[0].partitions[0].last_fetched_epoch = epoch;
+        let read = &client.call(12, &fenced).responses[0].partitions[0];
+        assert_eq!((read.error_code, read.aborted_transactions.is_none()), (code, true), "epoch {epoch}");
+    }
     assert!(began.elapsed() < Duration::from_secs(30));
 }
 

@@ -15,6 +15,7 @@ mod link;
 mod offsetd;
 mod oracle;
 mod random;
+mod random_records;
 mod records;
 mod schema;
 mod shrink;
@@ -52,6 +53,8 @@ const OF_ONE_CATALOGUE: &[(&str, &str)] = &[
 const FIXED_SEED: u64 = 4;
 /// Random sequences from each seed, with the guard off; half of them with it on.
 const SEQUENCES: usize = 2_000;
+/// One sequence about records to so many others.
+const RECORDS_ONE_IN: usize = 30;
 /// A sequence that takes longer is named, since it waits for a timeout that could be shorter.
 const SLOW: Duration = Duration::from_millis(2_500);
 /// How often a failing sequence is said again to make it smaller.
@@ -113,7 +116,8 @@ struct Runs {
     sequences: usize,
     /// OFFSETD_ORACLE_RECORD: a directory for frames of Kafka's.
     record: Option<PathBuf>,
-    /// OFFSETD_ORACLE_ONLY: random sequences about this alone: `offsets`, `topics` or `members`.
+    /// OFFSETD_ORACLE_ONLY: random sequences about this alone: `offsets`, `topics`, `members` or
+    /// `records`.
     only: Option<String>,
     /// OFFSETD_ORACLE_ALL: every failure, as it comes, in place of a few made small.
     all: bool,
@@ -178,10 +182,19 @@ impl Pass {
             let began = Instant::now();
             let is_wanted =
                 |number: &usize| runs.only.as_ref().is_none_or(|kind| *kind == random::kind(*number));
-            for number in (0..).filter(is_wanted).take(count) {
+            let count_of_kind = if runs.only.as_deref() == Some("records") { 0 } else { count };
+            for number in (0..).filter(is_wanted).take(count_of_kind) {
                 self.say(&random::sequence(seed, number, &served, self.catalogue == "declared"));
             }
             self.summarize(&format!("seed {seed}"), began);
+            // Where records are in memory. Each makes a topic, which takes Kafka a while.
+            if self.catalogue == "declared" && runs.only.as_deref().is_none_or(|only| only == "records") {
+                let began = Instant::now();
+                for number in 0..count.div_ceil(RECORDS_ONE_IN) {
+                    self.say(&random_records::sequence(seed, number));
+                }
+                self.summarize(&format!("records of seed {seed}"), began);
+            }
         }
         if self.unrepeated.len() > MAX_UNREPEATED {
             self.reports.push(format!("too many sequences differed once only: {:#?}", self.unrepeated));

@@ -168,6 +168,14 @@ pub(super) const IN_MEMORY: &[Deviation] = &[
         reason: "As above.",
     },
     Deviation {
+        name: "what has no room has no aborted transactions either",
+        api: "Fetch",
+        versions: ANY,
+        when: &[When::Request("isolation_level", Is::Int(1))],
+        rules: &[Rule::Values("responses[].partitions[].aborted_transactions", Is::Null, Is::Empty)],
+        reason: "As for any reader of what is committed: an empty list. Kafka tells null where the first batch has no room.",
+    },
+    Deviation {
         name: "no log diverges",
         api: "Fetch",
         versions: 12..=12,
