@@ -1,17 +1,15 @@
 //! What Kafka's own request tests expect of a broker, asked of offsetd in our words. Each test names what it mirrors
 //! (`core/src/test/scala/unit/kafka/server/...` of Apache Kafka) and keeps its order of events.
 //!
-//! Where Kafka's test makes a group by joining it, a simple consumer's commit makes one here. What does not apply, and why:
+//! Where Kafka's test makes a group by joining it, a simple consumer's commit makes one here; what is expected of groups while
+//! they have members is in `member_expectations.rs`. What does not apply, and why:
 //!
 //! * everything `...WithNewConsumerGroupProtocol`: members of KIP-848 (codes 25, 35 and 113 that depend on their epoch) are
 //!   not served;
-//! * `OffsetCommitRequestTest`: a member that is right, the member id "" and an epoch of its own beside a live group, and
-//!   `OffsetDeleteRequestTest`: 86 while a member is subscribed, `DeleteGroupsRequestTest`: 68 while a group has members,
-//!   `ListGroupsRequestTest` and `DescribeGroupsRequestTest`: groups that are Stable or CompletingRebalance: these come
-//!   with membership;
 //! * version 10 of OffsetCommit and OffsetFetch, and so code 100 there: the codec stops at 9;
 //! * `OffsetFetchRequestTest.testFetchOffsetWithRecreatedTopic`, `testCommittedOffsetsDeletedWhenTopicDeleted`,
-//!   `testFetchOffsetWithDeletedTopicUsingTopicIds` and `...Names`: topics cannot be deleted by a client yet;
+//!   `testFetchOffsetWithDeletedTopicUsingTopicIds` and `...Names`: by name they are in `delete_topics.rs`; by id they need
+//!   version 10;
 //! * `OffsetFetchRequestTest.testGroupErrors`: a server that is its own cluster is never the wrong coordinator (16).
 
 use kafka_protocol::messages::{DescribeGroupsRequest, OffsetFetchRequest};

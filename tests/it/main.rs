@@ -39,6 +39,7 @@ mod list_groups;
 mod list_offsets;
 mod logs;
 mod member_durability;
+mod member_expectations;
 mod member_limits;
 mod member_metrics;
 mod members;
