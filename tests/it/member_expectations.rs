@@ -249,7 +249,7 @@ fn a_live_group_is_seen_and_kept() {
     assert_eq!(one.commit(at, 100), NONE);
     assert_eq!(commit_as(&mut client, &claim.clone().member(""), at, 101), UNKNOWN_MEMBER_ID);
     assert_eq!(commit_as(&mut client, &claim.clone().generation(99), at, 101), ILLEGAL_GENERATION);
-    assert_eq!(commit_as(&mut client, &claim.clone().member("stranger"), at, 101), UNKNOWN_MEMBER_ID);
+    assert_eq!(commit_as(&mut client, &claim.member("stranger"), at, 101), UNKNOWN_MEMBER_ID);
     assert_eq!(commit_as(&mut client, &claim_of("stable", "", -1), at, 101), UNKNOWN_MEMBER_ID);
     client.fetch("stable", at).is(100);
     client.delete_offsets("stable", &[at]).is(&[(at, GROUP_SUBSCRIBED_TO_TOPIC)]);
