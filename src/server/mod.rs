@@ -186,11 +186,19 @@ impl Server {
         let mut members = tokio::spawn(members.run(move || wall.now_ms()));
         let mut expiry = tokio::spawn(self.expiry.run(self.coordinator.clone(), clock));
         let mut logs = tokio::spawn(self.coordinator.clone().look_after_logs());
-        let gaps = tokio::spawn(GapLook::default().run(self.coordinator.clone()));
+        let mut gaps = tokio::spawn(GapLook::default().run(self.coordinator.clone()));
         let probing = async {
             loop {
                 tokio::time::sleep(PROBE_EVERY).await;
                 self.coordinator.probe();
+            }
+        };
+        let one_ended = async {
+            tokio::select! {
+                _ = &mut members => "groups",
+                _ = &mut expiry => "retention",
+                _ = &mut logs => "logs in memory",
+                _ = &mut gaps => "gaps",
             }
         };
         // Senders that are gone count as "stop".
@@ -202,23 +210,13 @@ impl Server {
                 tracing::error!("a listener has ended by itself");
                 None
             }
-            // They go on for ever; a panic in one is a bug that must not go unnoticed.
-            _ = &mut members => {
-                ended_by_itself = true;
-                tracing::error!("the task of groups has ended by itself");
-                None
-            }
-            _ = &mut logs => {
-                ended_by_itself = true;
-                tracing::error!("the task of logs in memory has ended by itself");
-                None
-            }
-            // It also ends with the store, which has been told by then.
-            _ = &mut expiry => {
+            // They go on for ever; a panic in one is a bug that must not go unnoticed. With the store they may end too,
+            // which has been told by then.
+            what = one_ended => {
                 let failure = told.borrow().clone();
                 if failure.is_none() {
                     ended_by_itself = true;
-                    tracing::error!("the task of retention has ended by itself");
+                    tracing::error!("the task of {what} has ended by itself");
                 }
                 failure
             }
