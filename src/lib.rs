@@ -28,10 +28,10 @@ pub mod api;
 pub mod server;
 
 #[cfg(feature = "gateway")]
-pub mod gateway;
-
-#[cfg(feature = "cli")]
 pub mod client;
+
+#[cfg(feature = "gateway")]
+pub mod gateway;
 
 #[cfg(feature = "cli")]
 pub mod cli;

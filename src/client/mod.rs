@@ -1,6 +1,6 @@
-//! A small Kafka client for the command line: it asks what an operator asks, of any server that speaks the protocol. It
-//! negotiates versions, goes to the coordinator of a group and to the controller, bounds every wait and every answer, and
-//! says where and why something failed. It neither produces nor fetches, and is never part of a server.
+//! A small Kafka client, for the command line and for what the gateway asks its cluster by itself. It negotiates versions,
+//! goes to the coordinator of a group and to the controller, bounds every wait and every answer, and says where and why
+//! something failed. It neither produces nor fetches, and a server that has no cluster behind it never uses it.
 
 mod calls;
 mod connection;

@@ -5,6 +5,7 @@
 
 mod answers;
 mod apis;
+mod asker;
 mod brokers;
 mod connection;
 mod cursor;

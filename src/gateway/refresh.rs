@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
+use super::asker::CLIENT_ID;
 use super::brokers::Told;
 use super::cursor::{Unreadable, Writer};
 use super::pump::{Sink, Source};
@@ -110,7 +111,7 @@ async fn exchange(
     body: &[u8],
 ) -> io::Result<BytesMut> {
     let mut frame = Writer::new(false);
-    let client_id = "offsetd-gateway";
+    let client_id = CLIENT_ID;
     frame.i32(i32::try_from(10 + client_id.len() + body.len()).unwrap_or(0));
     frame.i16(key as i16);
     frame.i16(version);

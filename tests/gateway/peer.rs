@@ -47,7 +47,7 @@ pub struct Peer {
 }
 
 /// Repeats what may fail for a moment, while leaders and coordinators change.
-fn eventually<T>(what: &str, mut attempt: impl FnMut() -> io::Result<T>) -> T {
+pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> io::Result<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match attempt() {

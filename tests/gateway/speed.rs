@@ -14,7 +14,7 @@ use kafka_protocol::protocol::Request;
 use crate::cluster::Cluster;
 use crate::gateway::Gateway;
 use crate::member::processor_s;
-use crate::peer::{Peer, UNCOMMITTED, commit_request, fetch_request, produce_request};
+use crate::peer::{Peer, UNCOMMITTED, commit_request, eventually, fetch_request, produce_request};
 use crate::wire::{Wire, text};
 
 /// Requests each way, and the pause after each: about 300 a second.
@@ -150,7 +150,7 @@ fn speed() {
     latency("Fetch 1 KB", &mut wires, 11, |_| -> FetchRequest {
         fetch_request("speed", 0, 0, UNCOMMITTED).with_max_bytes(1000)
     });
-    let coordinator = direct.coordinator("speed").expect("a coordinator");
+    let coordinator = eventually("a coordinator", || direct.coordinator("speed"));
     let mut wires = ways(&cluster, &gateway, coordinator);
     latency("OffsetCommit", &mut wires, 8, |round| -> OffsetCommitRequest {
         commit_request("speed", "speed", &[(0, round as i64)])

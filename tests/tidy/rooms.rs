@@ -1,0 +1,57 @@
+//! The rooms of the house, and which of the others each may use.
+
+/// Rooms and what each may know besides itself, from the top down: no room knows one above it.
+pub const ROOMS: &[(&str, &[&str])] = &[
+    ("main", &["cli"]),
+    (
+        "cli",
+        &[
+            "client",
+            "gateway",
+            "server",
+            "api",
+            "admin",
+            "coordinator",
+            "embed",
+            "store",
+            "model",
+            "wire",
+            "config",
+            "metrics",
+            "clock",
+        ],
+    ),
+    (
+        "gateway",
+        &[
+            "client",
+            "server",
+            "api",
+            "admin",
+            "coordinator",
+            "embed",
+            "store",
+            "model",
+            "wire",
+            "config",
+            "metrics",
+            "clock",
+        ],
+    ),
+    ("client", &["wire"]),
+    (
+        "server",
+        &["api", "admin", "coordinator", "embed", "store", "model", "wire", "config", "metrics", "clock"],
+    ),
+    ("admin", &["coordinator", "model", "config", "metrics", "clock"]),
+    ("api", &["coordinator", "embed", "store", "model", "wire", "records", "config", "metrics", "clock"]),
+    ("wire", &["model", "records", "config"]),
+    ("coordinator", &["embed", "store", "model", "records", "config", "metrics", "clock"]),
+    ("records", &["model"]),
+    ("config", &["store", "model"]),
+    ("embed", &["store", "model", "clock"]),
+    ("store", &["model"]),
+    ("metrics", &[]),
+    ("clock", &[]),
+    ("model", &[]),
+];
