@@ -6,6 +6,7 @@ mod derived;
 mod gateway;
 mod load;
 mod records;
+mod sasl;
 mod validate;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use gateway::{GatewayConfig, GatewayMode};
 pub use load::{ConfigError, Given};
 pub use records::RecordsConfig;
+pub use sasl::{PrincipalTenant, SaslConfig, Secret};
 pub use validate::{advertised, endpoints};
 
 /// All settings.

@@ -32,6 +32,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::admin;
+use crate::client;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError, GatewayConfig, ServerConfig, advertised, endpoints};
 use crate::coordinator::Coordinator;
@@ -45,7 +46,7 @@ use guard::Guard;
 use link::Memory;
 use meter::{BrokerMeter, Meters};
 use pump::{Sink, Source};
-use refresh::Found;
+use refresh::Refresh;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ struct Shared {
     /// What clients are told for the gateway's host; `None`: what they reached.
     advertised_host: Option<String>,
     upstream: Vec<(Arc<str>, u16)>,
+    /// How it speaks to the cluster by itself.
+    asking: client::Settings,
     /// Which of several is asked first: each time another.
     turn: AtomicUsize,
     brokers: Brokers,
@@ -116,7 +119,7 @@ pub struct Gateway {
     bootstrap: TcpListener,
     bound: mpsc::Receiver<NewListener>,
     shared: Arc<Shared>,
-    found: Found,
+    refresh: Refresh,
     admin: Option<(TcpListener, SocketAddr)>,
     offsets: OffsetStore,
     coordinator: Arc<Coordinator>,
@@ -137,6 +140,7 @@ impl Gateway {
             let why = "is empty; name brokers of the cluster, as in kafka-1:9092,kafka-2:9092";
             return Err(ConfigError { place: "gateway.upstream".to_owned(), why: why.to_owned() }.into());
         }
+        let asking = asker::settings(gateway)?;
         let (metrics, gateway_metrics) = Metrics::with_gateway();
         let (metrics, gateway_metrics) = (Arc::new(metrics), Arc::new(gateway_metrics));
         let offsets = open_store(config, &metrics)?;
@@ -175,6 +179,7 @@ impl Gateway {
             server: server.clone(),
             advertised_host,
             upstream: upstream.into_iter().map(|(host, port)| (host.into(), port)).collect(),
+            asking,
             turn: AtomicUsize::new(0),
             any: meters.broker("bootstrap"),
             brokers: Brokers::new(ports, new, meters),
@@ -195,16 +200,8 @@ impl Gateway {
                 Some((listener, bound))
             }
         };
-        let found = refresh::ask(&shared).await;
-        match found {
-            Found::Brokers => {}
-            Found::NotAuthenticated => {
-                tracing::info!(
-                    "the cluster wants authentication: its brokers are learned from what clients are answered"
-                );
-            }
-            Found::Nobody => tracing::warn!("no broker answers yet: {}", gateway.upstream),
-        }
+        let mut refresh = Refresh::new(shared.clone());
+        refresh.ask().await;
         let brokers = shared.brokers.all().iter().map(|b| format!("{}:{}", b.id, b.port)).collect::<Vec<_>>();
         let admin_at = admin.as_ref().map_or("none".to_owned(), |(_, bound)| bound.to_string());
         let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
@@ -214,7 +211,7 @@ impl Gateway {
             config.guard.mode.as_str(),
             data_dir.display(),
         );
-        Ok(Self { bootstrap, bound, shared, found, admin, offsets, coordinator, data_dir, ready_line })
+        Ok(Self { bootstrap, bound, shared, refresh, admin, offsets, coordinator, data_dir, ready_line })
     }
 
     /// The line that says that the gateway is ready.
@@ -240,7 +237,7 @@ impl Gateway {
             let config = self.shared.server.clone();
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });
-        let refresh = tokio::spawn(refresh::run(self.shared.clone(), self.found));
+        let refresh = tokio::spawn(self.refresh.run());
         let space = tokio::spawn(space::watch(self.coordinator.clone(), self.data_dir).await);
         let coordinator = self.coordinator.clone();
         // A store that has failed is said by readiness and metrics; records go on without it.

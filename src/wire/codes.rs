@@ -53,6 +53,10 @@ pub const REBALANCE_IN_PROGRESS: Code = 27;
 pub const INVALID_COMMIT_OFFSET_SIZE: Code = 28;
 /// A record's timestamp out of bounds.
 pub const INVALID_TIMESTAMP: Code = 32;
+/// A SASL mechanism that the server does not offer.
+pub const UNSUPPORTED_SASL_MECHANISM: Code = 33;
+/// SASL where there is none, or none any more.
+pub const ILLEGAL_SASL_STATE: Code = 34;
 /// No such version of this API.
 pub const UNSUPPORTED_VERSION: Code = 35;
 /// A topic of this name is there.
@@ -77,6 +81,8 @@ pub const INVALID_PRODUCER_EPOCH: Code = 47;
 pub const INVALID_TXN_STATE: Code = 48;
 /// The log cannot be written or read now: clients ask again.
 pub const KAFKA_STORAGE_ERROR: Code = 56;
+/// Not who the client says.
+pub const SASL_AUTHENTICATION_FAILED: Code = 58;
 /// The group has members.
 pub const NON_EMPTY_GROUP: Code = 68;
 /// No such group.

@@ -1,7 +1,9 @@
 //! Clients that say who they are, to a cluster that wants to know.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
+use crate::gateway::Gateway;
+use crate::peer::Peer;
 use crate::program::{Library, run};
 use crate::secured::{self, SASL_PLAINTEXT, SASL_SSL, SSL};
 
@@ -58,4 +60,65 @@ fn the_cluster_takes_every_way() {
         format!("ssl.key.location={}", carla.key.display()),
     ];
     assert_eq!(listed(&at(SSL), &with_certificate), told(SSL));
+}
+
+/// Settings of a gateway with an account of its own.
+fn account(mechanism: &str, password: &str) -> String {
+    format!("[gateway.sasl]\nmechanism = '{mechanism}'\nusername = 'gateway'\npassword = '{password}'\n")
+}
+
+/// With an account it learns the brokers before any client comes; with a wrong one it says so, and lives.
+#[test]
+fn the_gateways_own_account() {
+    let Some(cluster) = secured::cluster("the_gateways_own_account") else { return };
+    let upstream = secured::bootstrap(&cluster, SASL_PLAINTEXT);
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let right = account(mechanism, &secured::password("gateway"));
+        let gateway = Gateway::configured(&upstream, "observe", &right);
+        let log = gateway.log();
+        assert!(log.contains("brokers=1:") && log.contains(",2:"), "{mechanism}: {log}");
+        assert!(!log.contains("s3cret"), "{log}");
+        assert_eq!(log.contains("in plain text"), mechanism == "PLAIN", "{log}");
+        let gateway = Gateway::configured(&upstream, "observe", &account(mechanism, "not-this"));
+        let log = gateway.log();
+        let why = format!("does not take the account \"gateway\" with {mechanism}: Authentication failed");
+        assert!(log.contains("brokers= ") && log.contains(&why), "{mechanism}: {log}");
+        assert!(!log.contains("not-this"), "{log}");
+    }
+    // None at all, and one where nobody wants it.
+    let gateway = Gateway::configured(&upstream, "observe", "");
+    assert!(gateway.log().contains("wants authentication"), "{}", gateway.log());
+    let gateway = Gateway::configured(&cluster.bootstrap(), "observe", &account("PLAIN", "any"));
+    assert!(gateway.log().contains("does not authenticate anybody by SASL"), "{}", gateway.log());
+}
+
+/// A command with an account.
+fn offsetd(words: &[&str], listener: &str, mechanism: &str, password: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_offsetd"));
+    command.args(words).args(["--bootstrap-server", listener, "--output", "json"]);
+    command.args(["--sasl-mechanism", mechanism, "--sasl-username", "admin"]);
+    command.env("OFFSETD_SASL_PASSWORD", password).output().expect("run offsetd")
+}
+
+#[test]
+fn commands_with_an_account() {
+    let Some(cluster) = secured::cluster("commands_with_an_account") else { return };
+    let at = secured::bootstrap(&cluster, SASL_PLAINTEXT);
+    let right = secured::password("admin");
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let checked = offsetd(&["check"], &at, mechanism, &right);
+        let said: serde_json::Value = serde_json::from_slice(&checked.stdout).expect("read JSON");
+        assert_eq!(said["ok"], true, "{mechanism}: {said}");
+        let advertised = said["steps"].as_array().expect("steps").iter();
+        assert_eq!(advertised.filter(|step| step["what"] == "advertised").count(), 2, "{said}");
+    }
+    let direct = Peer::new(cluster.addresses());
+    direct.create_replicated("asked", 1, 1);
+    assert_eq!(direct.commit("asked", "asked", &[(0, 7)]), [0]);
+    let got = offsetd(&["offsets", "get", "asked"], &at, "SCRAM-SHA-512", &right);
+    assert!(String::from_utf8_lossy(&got.stdout).contains("\"asked\""), "{got:?}");
+    let wrong = offsetd(&["groups", "list"], &at, "SCRAM-SHA-256", "wrong-one");
+    let errors = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(errors.contains("does not take the account") && !errors.contains("wrong-one"), "{errors}");
+    assert!(!wrong.status.success());
 }
