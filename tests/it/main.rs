@@ -30,6 +30,7 @@ mod gaps;
 mod gateway;
 mod gateway_own;
 mod gateway_scripted;
+mod gateway_store;
 mod guard;
 mod heartbeat;
 mod hostile;
