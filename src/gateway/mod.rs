@@ -13,6 +13,8 @@ mod guard;
 mod link;
 mod listener;
 mod meter;
+#[allow(dead_code, reason = "mode own is being built")]
+mod own;
 mod pump;
 mod refresh;
 mod requests;
@@ -33,7 +35,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::admin;
 use crate::clock::SystemClock;
-use crate::config::{Config, ConfigError, GatewayConfig, ServerConfig, advertised, endpoints};
+use crate::config::{Config, ConfigError, GatewayConfig, GatewayMode, ServerConfig, advertised, endpoints};
 use crate::coordinator::Coordinator;
 use crate::coordinator::quota::Quota;
 use crate::embed::OffsetStore;
@@ -140,6 +142,9 @@ impl Gateway {
         let (metrics, gateway_metrics) = Metrics::with_gateway();
         let (metrics, gateway_metrics) = (Arc::new(metrics), Arc::new(gateway_metrics));
         let offsets = open_store(config, &metrics)?;
+        if gateway.mode == GatewayMode::Guard {
+            own::handover::guard_begins(&offsets)?;
+        }
         let coordinator = Coordinator::new(offsets.clone(), config, metrics.clone(), Arc::new(SystemClock))?;
         let coordinator = Arc::new(coordinator);
 

@@ -99,8 +99,12 @@ pub const GROUP_SUBSCRIBED_TO_TOPIC: Code = 86;
 pub const FENCED_INSTANCE_ID: Code = 82;
 /// A record batch that cannot be.
 pub const INVALID_RECORD: Code = 87;
+/// A transaction is open on the position (KIP-447).
+pub const UNSTABLE_OFFSET_COMMIT: Code = 88;
 /// The transaction can only be aborted (KIP-890).
 pub const TRANSACTION_ABORTABLE: Code = 120;
+/// The member's epoch is not the group's (KIP-848).
+pub const STALE_MEMBER_EPOCH: Code = 113;
 /// No topic with this id.
 pub const UNKNOWN_TOPIC_ID: Code = 100;
 
