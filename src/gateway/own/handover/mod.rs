@@ -15,6 +15,8 @@ mod links;
 mod marks;
 mod mirror;
 mod reflect;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::sync::Arc;
