@@ -6,6 +6,7 @@ mod cell;
 pub mod expiry;
 pub mod gaps;
 pub mod guard;
+mod live;
 pub mod logs;
 pub mod membership;
 pub mod quota;

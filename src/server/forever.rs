@@ -47,3 +47,9 @@ impl Forever {
         [&self.members, &self.expiry, &self.logs, &self.gaps].into_iter().for_each(JoinHandle::abort);
     }
 }
+
+impl Drop for Forever {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

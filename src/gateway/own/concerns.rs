@@ -16,6 +16,8 @@ pub(super) struct Concerns {
     pub(super) groups: Vec<Arc<str>>,
     /// Each once, with the highest partition named.
     pub(super) topics: Vec<(Arc<str>, Partition)>,
+    /// Whoever asks says that it is a member.
+    pub(super) claims_membership: bool,
     /// Groups of which all topics are asked for.
     pub(super) all_of: Vec<Arc<str>>,
 }
@@ -34,14 +36,14 @@ impl Concerns {
     pub(super) fn read(frame: &[u8], head: Head) -> Result<Self, Unreadable> {
         let cursor = &mut body(frame, head)?;
         let mut all = Self::default();
-        match ApiKey::try_from(head.api.key) {
-            Ok(ApiKey::ListGroups) => {}
-            Ok(ApiKey::DescribeGroups | ApiKey::DeleteGroups) => {
+        match ApiKey::try_from(head.api.key).ok() {
+            Some(ApiKey::ListGroups) => {}
+            Some(ApiKey::DescribeGroups | ApiKey::DeleteGroups) => {
                 for _ in 0..cursor.count()? {
                     all.group(cursor.text()?);
                 }
             }
-            Ok(ApiKey::OffsetFetch) if head.version >= 8 => {
+            Some(ApiKey::OffsetFetch) if head.version >= 8 => {
                 for _ in 0..cursor.count()? {
                     let group = all.group(cursor.text()?);
                     if head.version >= 9 {
@@ -52,17 +54,17 @@ impl Concerns {
                     cursor.tags()?;
                 }
             }
-            Ok(ApiKey::OffsetFetch) => {
+            Some(ApiKey::OffsetFetch) => {
                 let group = all.group(cursor.text()?);
                 all.fetched(group, cursor)?;
             }
-            Ok(ApiKey::OffsetDelete) => {
+            Some(ApiKey::OffsetDelete) => {
                 all.group(cursor.text()?);
                 all.named(cursor, |cursor| cursor.i32())?;
             }
-            Ok(ApiKey::OffsetCommit) => {
+            Some(ApiKey::OffsetCommit) => {
                 all.group(cursor.text()?);
-                cursor.i32()?;
+                all.claims_membership = cursor.i32()? >= 0;
                 cursor.text()?;
                 if head.version >= 7 {
                     cursor.text()?;
@@ -79,8 +81,11 @@ impl Concerns {
                     Ok(partition)
                 })?;
             }
-            // The group is the first field of all others.
-            _ => _ = all.group(cursor.text()?),
+            key => {
+                // The group is the first field of all others.
+                all.group(cursor.text()?);
+                all.claims_membership = key != Some(ApiKey::JoinGroup);
+            }
         }
         all.groups.sort();
         all.groups.dedup();

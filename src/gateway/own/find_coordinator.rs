@@ -20,6 +20,8 @@ const GROUP: i8 = 0;
 pub(in crate::gateway) struct Seeking {
     /// Groups that are not ours yet: their clients wait.
     not_yet: Vec<Arc<str>>,
+    /// Without a store, none is.
+    none: bool,
 }
 
 impl Requests<'_> {
@@ -29,13 +31,14 @@ impl Requests<'_> {
         let (kind, groups) = asked(&piece.bytes, head).map_err(|why| head.malformed(why))?;
         let own = self.link.shared.own.as_ref().filter(|_| kind == GROUP);
         let Some(own) = own else { return self.forward(head, Expect::Rewrite, &piece.bytes).await };
-        let mut not_yet = Vec::new();
+        let (mut not_yet, live) = (Vec::new(), own.now());
         for group in groups {
-            if own.handover.standing(own.tenant, &group).await == Standing::NotYet {
+            let Some(live) = &live else { break };
+            if live.handover.standing(live.tenant, &group).await == Standing::NotYet {
                 not_yet.push(group);
             }
         }
-        self.forward(head, Expect::Coordinator(Seeking { not_yet }), &piece.bytes).await
+        self.forward(head, Expect::Coordinator(Seeking { not_yet, none: live.is_none() }), &piece.bytes).await
     }
 }
 
@@ -79,7 +82,7 @@ impl Answers<'_> {
             let message = if *version >= 1 { cursor.text()? } else { None };
             let theirs = (cursor.i32()?, cursor.text()?.unwrap_or_default(), cursor.i32()?);
             // There is one key: if it is not ours yet, it is the one.
-            let (code, node) = self.instead(code, seeking.not_yet.is_empty(), theirs);
+            let (code, node) = self.instead(code, !seeking.none && seeking.not_yet.is_empty(), theirs);
             let mut instead = Writer::new(flexible);
             instead.i16(code);
             if *version >= 1 {
@@ -93,7 +96,7 @@ impl Answers<'_> {
                 let start = cursor.at();
                 let theirs = (cursor.i32()?, cursor.text()?.unwrap_or_default(), cursor.i32()?);
                 let (code, message) = (cursor.i16()?, cursor.text()?);
-                let is_ours = !seeking.not_yet.iter().any(|group| **group == *key);
+                let is_ours = !seeking.none && !seeking.not_yet.iter().any(|group| **group == *key);
                 let (code, node) = self.instead(code, is_ours, theirs);
                 let mut instead = Writer::new(flexible);
                 put(&mut instead, node);

@@ -10,17 +10,20 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use kafka_protocol::messages::ApiKey;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::concerns::Concerns;
+use super::live::Live;
 use super::{Own, Side};
 use crate::api::{self, Answer, Parked, PendingCommit, Reply, Unanswerable};
+use crate::gateway::cursor::{Cursor, Unreadable, answer_body};
 use crate::gateway::guard::messages::Asked;
 use crate::gateway::link::{End, Expect};
 use crate::gateway::requests::{Head, Requests, client_id};
 use crate::metrics::ApiMeter;
-use crate::model::names::cut;
+use crate::model::names::{Partition, StreamName, cut};
 use crate::wire::codes;
 
 /// What a client may send behind a request that waits, before no more is read.
@@ -41,19 +44,26 @@ enum Made {
     /// With its share of the memory for answers.
     Now { frame: BytesMut, _memory: Option<OwnedSemaphorePermit> },
     /// A commit that waits for its sync, with its share of the memory for requests.
-    Later(Box<PendingCommit>, Option<OwnedSemaphorePermit>),
+    Later {
+        commit: Box<PendingCommit>,
+        live: Arc<Live>,
+        group: Arc<str>,
+        memory: Option<OwnedSemaphorePermit>,
+    },
 }
 
 impl Ours {
     /// Waits for the frame. What comes with it is held until it is written.
     pub(in crate::gateway) async fn frame(&mut self) -> Result<&[u8], Unanswerable> {
-        if let Made::Later(commit, memory) = &mut self.answer {
+        if let Made::Later { commit, live, group, memory } = &mut self.answer {
             let frame = commit.finish().await?;
+            let place = |(name, partition)| Some((StreamName::new(name).ok()?, partition));
+            live.handover.accepted(live.tenant, group, commit.committed().filter_map(place));
             self.answer = Made::Now { frame, _memory: memory.take() };
         }
         match &self.answer {
             Made::Now { frame, .. } => Ok(frame),
-            Made::Later(..) => Ok(&[]),
+            Made::Later { .. } => Ok(&[]),
         }
     }
 
@@ -80,18 +90,34 @@ impl Requests<'_> {
         let since = Instant::now();
         let concerns = Concerns::read(&frame, head).map_err(|why| head.malformed(why))?;
         let client_id = client_id(&frame).map(str::to_owned);
-        let admitted = api::admit(frame.split_off(4), &own.room).map_err(|why| unanswerable(head, &why))?;
+        let admitted = own.admit(frame.split_off(4)).map_err(|why| unanswerable(head, &why))?;
         let asked = (admitted.meter(), since);
         if !(side.calm && admitted.may_share_a_sync()) {
             self.all_answered().await?;
             side.calm = true;
         }
-        side.peer.barred = self.barred(own, side, head, &concerns, client_id.as_deref()).await?;
+        let Some(live) = own.now() else {
+            self.link.shared.gateway_metrics.own("no_store").inc();
+            let refused = api::refuse(admitted, codes::STORE_UNAVAILABLE);
+            let Ok(Reply::Now(frame, memory)) = refused else {
+                return Err(head.malformed("it cannot be answered"));
+            };
+            let answer = Made::Now { frame, _memory: memory };
+            return self.expect(head.pending(Expect::Ours(Box::new(Ours { answer, asked })))).await;
+        };
+        side.peer.tenant = live.tenant;
+        side.peer.barred = self.barred(&live, side, head, &concerns, client_id.as_deref()).await?;
         side.peer.principal = self.link.principal();
-        let reply = api::handle(admitted, &own.room, &side.peer, &mut side.actor).await;
+        let reply = api::handle(admitted, &live.room, &side.peer, &mut side.actor).await;
         let answer = match reply.map_err(|why| unanswerable(head, &why))? {
-            Reply::Now(frame, memory) => Made::Now { frame, _memory: memory },
-            Reply::Later(commit) => Made::Later(commit, memory),
+            Reply::Now(frame, memory) => {
+                taken_away(&live, head, &concerns, &frame);
+                Made::Now { frame, _memory: memory }
+            }
+            Reply::Later(commit) => {
+                let group = concerns.groups.first().cloned().unwrap_or_default();
+                Made::Later { commit, live, group, memory }
+            }
             Reply::Parked(parked) => {
                 // The request is taken in; what is held of it counts in its group.
                 drop(memory);
@@ -157,6 +183,56 @@ impl Requests<'_> {
         let answer = asked.answer(head, 0, &codes);
         self.expect(head.pending(Expect::Local(answer))).await
     }
+}
+
+/// What an answer of ours says is deleted is deleted in the cluster too, where that is kept up to date.
+fn taken_away(live: &Live, head: Head, concerns: &Concerns, frame: &[u8]) {
+    let deletes = [ApiKey::OffsetDelete as i16, ApiKey::DeleteGroups as i16].contains(&head.api.key);
+    let at = answer_body(frame.get(4..).unwrap_or_default(), head.api.answer_header(head.version));
+    let (true, Ok(at)) = (deletes, at) else { return };
+    let body = frame.get(4 + at..).unwrap_or_default();
+    // The answer is our own, so it can be read.
+    let read = match concerns.groups.first() {
+        Some(group) if head.api.key == ApiKey::OffsetDelete as i16 => {
+            offsets_gone(body).map(|places| live.handover.deleted(live.tenant, group, Some(places)))
+        }
+        _ => groups_gone(body, head.api.flexible(head.version))
+            .map(|groups| groups.iter().for_each(|group| live.handover.deleted(live.tenant, group, None))),
+    };
+    debug_assert!(read.is_ok(), "{read:?}");
+}
+
+/// OffsetDelete's answer: what is gone.
+fn offsets_gone(body: &[u8]) -> Result<Vec<(StreamName, Partition)>, Unreadable> {
+    let cursor = &mut Cursor::new(body, false);
+    let code = cursor.i16()?;
+    cursor.i32()?;
+    let mut gone = Vec::new();
+    for _ in 0..cursor.count()? {
+        let stream = StreamName::new(cursor.text()?.unwrap_or_default());
+        for _ in 0..cursor.count()? {
+            let (partition, of_partition) = (cursor.i32()?, cursor.i16()?);
+            if let (codes::NONE, codes::NONE, Ok(stream)) = (code, of_partition, &stream) {
+                gone.push((stream.clone(), partition));
+            }
+        }
+    }
+    Ok(gone)
+}
+
+/// DeleteGroups' answer: which are gone.
+fn groups_gone(body: &[u8], flexible: bool) -> Result<Vec<&str>, Unreadable> {
+    let cursor = &mut Cursor::new(body, flexible);
+    cursor.i32()?;
+    let mut gone = Vec::new();
+    for _ in 0..cursor.count()? {
+        let (group, code) = (cursor.text()?.unwrap_or_default(), cursor.i16()?);
+        cursor.tags()?;
+        if code == codes::NONE {
+            gone.push(group);
+        }
+    }
+    Ok(gone)
 }
 
 pub(in crate::gateway) fn unanswerable(head: Head, why: &Unanswerable) -> End {
