@@ -7,6 +7,7 @@ mod connection;
 mod endpoint;
 mod error;
 mod groups;
+mod handing;
 mod offsets;
 #[cfg(test)]
 mod samples;
@@ -25,6 +26,7 @@ pub use connection::Settings;
 pub use endpoint::Endpoint;
 pub use error::{Error, Refused, Versions};
 pub use groups::{Described, Listed, Member};
+pub use handing::ToCommit;
 pub use offsets::{Asked, FetchedOffset};
 pub use sasl::{Account, Mechanism, Password};
 pub use topics::{Topic, topic_id_text};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::own::OwnConfig;
 use super::sasl::{PrincipalTenant, SaslConfig};
 
 /// An existing Kafka cluster behind it. The bootstrap listener is `listen`, the guard `[guard]`, limits `[server]`.
@@ -34,6 +35,8 @@ pub struct GatewayConfig {
     pub sasl: SaslConfig,
     /// Tenants of clients, by who they are; the first that matches counts. Others are of the tenant `tenant`.
     pub tenants: Vec<PrincipalTenant>,
+    /// How groups come to mode `own`, and go back.
+    pub own: OwnConfig,
 }
 
 /// Where groups and offsets live.
@@ -43,6 +46,18 @@ pub enum GatewayMode {
     /// In the cluster: each commit is judged on its way there.
     #[default]
     Guard,
+    /// Here: the group APIs are answered by offsetd, the rest by the cluster.
+    Own,
+}
+
+impl GatewayMode {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Guard => "guard",
+            Self::Own => "own",
+        }
+    }
 }
 
 impl Default for GatewayConfig {
@@ -60,6 +75,7 @@ impl Default for GatewayConfig {
             ask_timeout_ms: 5_000,
             sasl: SaslConfig::default(),
             tenants: Vec::new(),
+            own: OwnConfig::default(),
         }
     }
 }

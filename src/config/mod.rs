@@ -5,6 +5,7 @@
 mod derived;
 mod gateway;
 mod load;
+mod own;
 mod records;
 mod sasl;
 mod validate;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use gateway::{GatewayConfig, GatewayMode};
 pub use load::{ConfigError, Given};
+pub use own::{BothSides, OwnConfig};
 pub use records::RecordsConfig;
 pub use sasl::{PrincipalTenant, SaslConfig, Secret};
 pub use validate::{advertised, endpoints};
