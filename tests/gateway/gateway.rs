@@ -29,6 +29,11 @@ pub struct Gateway {
 impl Gateway {
     /// Guard mode: `observe`, `reject` or `clamp`.
     pub fn start(cluster: &Cluster, guard: &str) -> Self {
+        Self::configured(&cluster.bootstrap(), guard, "")
+    }
+
+    /// In front of these brokers, with a configuration file.
+    pub fn configured(upstream: &str, guard: &str, configuration: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("offsetd-gateway-").tempdir().expect("make a directory");
         // The listener for a broker is `base` and its id; bootstrap and admin come after those.
         let count = BROKERS.len() as u16;
@@ -38,11 +43,15 @@ impl Gateway {
         let binary =
             std::env::var("OFFSETD_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_offsetd").to_owned());
         let (listen, data) = (address.to_string(), dir.path().join("data").display().to_string());
+        let file = dir.path().join("offsetd.toml");
+        std::fs::write(&file, configuration).expect("write a configuration");
         let words = [
             &binary,
             "gateway",
+            "--config",
+            &file.display().to_string(),
             "--upstream",
-            &cluster.bootstrap(),
+            upstream,
             "--listen",
             &listen,
             "--advertised-host",
