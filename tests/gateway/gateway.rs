@@ -1,5 +1,6 @@
 //! An `offsetd gateway` in front of the cluster, in a directory of its own, which can be killed and started again.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::thread;
@@ -29,7 +30,14 @@ pub struct Gateway {
 impl Gateway {
     /// Guard mode: `observe`, `reject` or `clamp`.
     pub fn start(cluster: &Cluster, guard: &str) -> Self {
+        Self::with(cluster, &["--guard", guard], "")
+    }
+
+    /// With arguments and settings (TOML) of its own.
+    pub fn with(cluster: &Cluster, arguments: &[&str], settings: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("offsetd-gateway-").tempdir().expect("make a directory");
+        let config = dir.path().join("offsetd.toml");
+        fs::write(&config, settings).expect("write its settings");
         // The listener for a broker is `base` and its id; bootstrap and admin come after those.
         let count = BROKERS.len() as u16;
         let base = free_ports(count + 3);
@@ -53,10 +61,10 @@ impl Gateway {
             &data,
             "--admin-listen",
             &admin.to_string(),
-            "--guard",
-            guard,
+            "--config",
+            &config.display().to_string(),
         ];
-        let command = words.iter().map(|word| (*word).to_owned()).collect();
+        let command = words.iter().chain(arguments).map(|word| (*word).to_owned()).collect();
         let mut gateway = Self { command, process: None, address, base, admin, dir };
         gateway.come_back();
         gateway
