@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::WatchConfig;
+
 /// An existing Kafka cluster behind it. The bootstrap listener is `listen`, the guard `[guard]`, limits `[server]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,6 +30,8 @@ pub struct GatewayConfig {
     pub connect_timeout_ms: u64,
     /// How long a commit waits for its turn in its group, and for the cluster's word on what it would go back from.
     pub ask_timeout_ms: u64,
+    /// What it learns of the cluster by itself.
+    pub watch: WatchConfig,
 }
 
 /// Where groups and offsets live.
@@ -52,6 +56,7 @@ impl Default for GatewayConfig {
             forget_brokers_ms: 3_600_000,
             connect_timeout_ms: 5_000,
             ask_timeout_ms: 5_000,
+            watch: WatchConfig::default(),
         }
     }
 }

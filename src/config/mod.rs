@@ -7,6 +7,7 @@ mod gateway;
 mod load;
 mod records;
 mod validate;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ pub use gateway::{GatewayConfig, GatewayMode};
 pub use load::{ConfigError, Given};
 pub use records::RecordsConfig;
 pub use validate::{advertised, endpoints};
+pub use watch::WatchConfig;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

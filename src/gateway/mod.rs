@@ -19,6 +19,7 @@ mod refresh;
 mod requests;
 mod rewrite;
 mod sasl;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,8 +28,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, mpsc, watch as signal};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::admin;
@@ -46,6 +47,7 @@ use link::Memory;
 use meter::{BrokerMeter, Meters};
 use pump::{Sink, Source};
 use refresh::Found;
+use watch::Watch;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -66,10 +68,12 @@ struct Shared {
     /// The same for answers.
     down: Memory,
     /// Whether a broker answers.
-    answers: watch::Sender<bool>,
+    answers: signal::Sender<bool>,
     guard: Arc<Guard>,
     /// Whoever has the store, if there is one.
     keeper: Arc<Keeper>,
+    /// What is learned of the cluster, and who is asked what it knows.
+    watch: Watch,
     lines: Quota,
 }
 
@@ -168,13 +172,15 @@ impl Gateway {
         let keeper = Arc::new(Keeper::new(config, metrics.clone(), vec![tenant.clone()], turns));
         let (mut keeping, seen) = (JoinSet::new(), keeper.coordinator());
         keeping.spawn(keeper.clone().run());
+        let ask = Duration::from_millis(gateway.ask_timeout_ms);
+        let watch = Watch::new(gateway.watch.clone(), ask, keeper.clone(), tenant.clone(), &gateway_metrics);
         let guard = Guard::new(
             keeper.clone(),
             GuardPolicy::new(config),
             tenant,
             metrics.tenant(&config.tenant),
             gateway_metrics.clone(),
-            Duration::from_millis(gateway.ask_timeout_ms),
+            ask,
         );
         let shared = Arc::new(Shared {
             config: gateway.clone(),
@@ -188,9 +194,10 @@ impl Gateway {
             gateway_metrics,
             up: Memory::new(server.request_memory_bytes, server.max_request_bytes, patience),
             down: Memory::new(server.response_memory_bytes, server.max_response_bytes, patience),
-            answers: watch::Sender::new(false),
+            answers: signal::Sender::new(false),
             guard: Arc::new(guard),
             keeper: keeper.clone(),
+            watch,
             lines: Quota::default(),
         });
         let admin = match config.admin_address()? {
@@ -232,9 +239,9 @@ impl Gateway {
     }
 
     /// Serves until `stop` becomes true; then drains and closes the store.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ServeError> {
+    pub async fn run(mut self, mut stop: signal::Receiver<bool>) -> Result<(), ServeError> {
         let drain = Duration::from_millis(self.shared.server.drain_timeout_ms);
-        let (draining, drained) = watch::channel(false);
+        let (draining, drained) = signal::channel(false);
         let slots = Arc::new(Semaphore::new(self.shared.server.max_connections));
         let mut listeners = JoinSet::new();
         let stand = |socket, target| {
@@ -250,6 +257,7 @@ impl Gateway {
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });
         let refresh = tokio::spawn(refresh::run(self.shared.clone(), self.found));
+        let watch = tokio::spawn(watch::run(self.shared.clone()));
         loop {
             tokio::select! {
                 // A sender that is gone counts as "stop".
@@ -269,7 +277,7 @@ impl Gateway {
         }
         tracing::info!("stopping: no new connections, finishing what is under way");
         draining.send_replace(true);
-        refresh.abort();
+        [refresh, watch].iter().for_each(JoinHandle::abort);
         let all_done = async { while listeners.join_next().await.is_some() {} };
         if timeout(drain, all_done).await.is_err() {
             tracing::warn!("some connections did not end in time; closing them");
