@@ -141,12 +141,7 @@ fn none_leaks(
     let unsaid: Vec<&i16> = serves.keys().filter(|key| !said.contains(key)).collect();
     assert!(unsaid.is_empty(), "walk.txt does not say what is advertised: {unsaid:?}");
     let through = walk(&listeners, &serves, secrets, topic_id);
-    println!(
-        "through: {} APIs, {} answers, {} bytes",
-        serves.len(),
-        through.answers,
-        through.bytes,
-    );
+    println!("through: {} APIs, {} answers, {} bytes", serves.len(), through.answers, through.bytes,);
     assert!(through.leaks.is_empty(), "addresses leak: {:#?}", through.leaks);
     // What a broker refuses by hanging up may be refused so, and nothing else.
     let closed: Vec<_> = through.closed.difference(&direct.closed).collect();

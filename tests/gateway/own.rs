@@ -161,7 +161,10 @@ fn a_live_group_outlives_the_gateway_and_a_broker() {
     // Members keep their generation over both, so nobody begins anew.
     assert!(again <= all / 20, "{again} of {all} were read again");
     let (stands, ends) = (gateway.peer().committed(GROUP, TOPIC), direct.ends(TOPIC));
-    assert!(stands.keys().eq(ends.keys()) && stands.iter().all(|(at, stands)| stands <= &ends[at]), "{stands:?}");
+    assert!(
+        stands.keys().eq(ends.keys()) && stands.iter().all(|(at, stands)| stands <= &ends[at]),
+        "{stands:?}"
+    );
     assert_eq!(direct.committed(GROUP, TOPIC), BTreeMap::new(), "not in the cluster");
     assert!(!gateway.log().contains("panicked"), "{}", gateway.end_of_log());
 }
