@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::WatchConfig;
 use super::own::OwnConfig;
 use super::sasl::{PrincipalTenant, SaslConfig};
 
@@ -37,6 +38,8 @@ pub struct GatewayConfig {
     pub tenants: Vec<PrincipalTenant>,
     /// How groups come to mode `own`, and go back.
     pub own: OwnConfig,
+    /// What it learns of the cluster by itself.
+    pub watch: WatchConfig,
 }
 
 /// Where groups and offsets live.
@@ -76,6 +79,7 @@ impl Default for GatewayConfig {
             sasl: SaslConfig::default(),
             tenants: Vec::new(),
             own: OwnConfig::default(),
+            watch: WatchConfig::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod own;
 mod records;
 mod sasl;
 mod validate;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ pub use own::{BothSides, OwnConfig};
 pub use records::RecordsConfig;
 pub use sasl::{PrincipalTenant, SaslConfig, Secret};
 pub use validate::{advertised, endpoints};
+pub use watch::WatchConfig;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

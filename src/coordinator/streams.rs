@@ -15,6 +15,17 @@ impl Coordinator {
         self.checked(self.offsets.store().streams(tenant))
     }
 
+    /// A stream by name; `None` if it is not there.
+    pub fn find_stream(&self, tenant: TenantId, name: &str) -> Result<Option<StreamInfo>, StoreError> {
+        self.checked(self.offsets.store().stream(tenant, name))
+    }
+
+    /// Every tenant's number.
+    pub fn tenant_ids(&self) -> Result<Vec<TenantId>, StoreError> {
+        let tenants = self.checked(self.offsets.store().tenants())?;
+        Ok(tenants.into_iter().map(|(tenant, _)| tenant).collect())
+    }
+
     /// A stream by name. If it is not there and `create`, it is made, durably.
     pub async fn stream(
         &self,

@@ -41,7 +41,6 @@ fn account(config: &SaslConfig) -> Result<Option<Account>, ConfigError> {
 impl Shared {
     /// A client of the cluster, connected to the first broker that answers. It has connections of its own; whoever has one
     /// keeps it for as long as it works, and takes a new one after an error.
-    #[allow(dead_code, reason = "the rooms that ask are being built")]
     pub(super) async fn cluster(&self) -> Result<Cluster, Error> {
         let brokers: Vec<Endpoint> = self.endpoints().collect();
         Cluster::connect(&brokers, self.asking.clone()).await

@@ -20,6 +20,7 @@ mod refresh;
 mod requests;
 mod rewrite;
 mod sasl;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,8 +29,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, mpsc, watch as signal};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::admin;
@@ -49,6 +50,7 @@ use meter::{BrokerMeter, Meters};
 use own::Own;
 use pump::{Sink, Source};
 use refresh::Refresh;
+use watch::Watch;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -71,12 +73,14 @@ struct Shared {
     /// The same for answers.
     down: Memory,
     /// Whether a broker answers.
-    answers: watch::Sender<bool>,
+    answers: signal::Sender<bool>,
     guard: Arc<Guard>,
     /// In mode `own`.
     own: Option<Arc<Own>>,
     /// Whoever has the store, if there is one.
     keeper: Arc<Keeper>,
+    /// What is learned of the cluster, and who is asked what it knows.
+    watch: Watch,
     lines: Quota,
 }
 
@@ -176,13 +180,15 @@ impl Gateway {
         let keeper = Arc::new(Keeper::new(config, metrics.clone(), vec![tenant.clone()], turns));
         let (mut keeping, seen) = (JoinSet::new(), keeper.coordinator());
         keeping.spawn(keeper.clone().run());
+        let ask = Duration::from_millis(gateway.ask_timeout_ms);
+        let watch = Watch::new(gateway.watch.clone(), ask, keeper.clone(), tenant.clone(), &gateway_metrics);
         let guard = Guard::new(
             keeper.clone(),
             GuardPolicy::new(config),
             tenant,
             metrics.tenant(&config.tenant),
             gateway_metrics.clone(),
-            Duration::from_millis(gateway.ask_timeout_ms),
+            ask,
         );
         let own = (gateway.mode == GatewayMode::Own)
             .then(|| Arc::new(Own::new(config, keeper.clone(), &metrics, gateway_metrics.clone())));
@@ -199,10 +205,11 @@ impl Gateway {
             gateway_metrics,
             up: Memory::new(server.request_memory_bytes, server.max_request_bytes, patience),
             down: Memory::new(server.response_memory_bytes, server.max_response_bytes, patience),
-            answers: watch::Sender::new(false),
+            answers: signal::Sender::new(false),
             guard: Arc::new(guard),
             own,
             keeper: keeper.clone(),
+            watch,
             lines: Quota::default(),
         });
         let admin = match config.admin_address()? {
@@ -240,9 +247,9 @@ impl Gateway {
     }
 
     /// Serves until `stop` becomes true; then drains and closes the store.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ServeError> {
+    pub async fn run(mut self, mut stop: signal::Receiver<bool>) -> Result<(), ServeError> {
         let drain = Duration::from_millis(self.shared.server.drain_timeout_ms);
-        let (draining, drained) = watch::channel(false);
+        let (draining, drained) = signal::channel(false);
         let slots = Arc::new(Semaphore::new(self.shared.server.max_connections));
         let mut listeners = JoinSet::new();
         let stand = |socket, target| {
@@ -260,6 +267,7 @@ impl Gateway {
         let refresh = tokio::spawn(self.refresh.run());
         let mut owning = Box::pin(Own::follow(self.shared.clone()));
         let mut ended_by_itself = false;
+        let watch = tokio::spawn(watch::run(self.shared.clone()));
         loop {
             tokio::select! {
                 // A sender that is gone counts as "stop".
@@ -284,7 +292,7 @@ impl Gateway {
         }
         tracing::info!("stopping: no new connections, finishing what is under way");
         draining.send_replace(true);
-        refresh.abort();
+        [refresh, watch].iter().for_each(JoinHandle::abort);
         let all_done = async { while listeners.join_next().await.is_some() {} };
         if timeout(drain, all_done).await.is_err() {
             tracing::warn!("some connections did not end in time; closing them");

@@ -68,6 +68,11 @@ impl Refresh {
         let found = self.find().await;
         let shared = &self.shared;
         let answers = !matches!(found, Found::Nobody(_));
+        match found {
+            Found::Brokers => shared.watch.heard(true),
+            Found::NotAuthenticated | Found::Refused(_) => shared.watch.heard(false),
+            Found::Nobody(_) => {}
+        }
         shared.answers.send_replace(answers);
         shared.gateway_metrics.upstream_answers.set(i64::from(answers));
         shared.gateway_metrics.brokers.set(i64::try_from(shared.brokers.all().len()).unwrap_or(i64::MAX));

@@ -1,5 +1,6 @@
 //! An `offsetd gateway` in front of the cluster, in a directory of its own, which can be killed and started again.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::thread;
@@ -29,12 +30,23 @@ pub struct Gateway {
 impl Gateway {
     /// Guard mode: `observe`, `reject` or `clamp`.
     pub fn start(cluster: &Cluster, guard: &str) -> Self {
-        Self::configured(&cluster.bootstrap(), guard, "")
+        Self::with(cluster, &["--guard", guard], "")
     }
 
-    /// In front of these brokers, with a configuration file.
-    pub fn configured(upstream: &str, guard: &str, configuration: &str) -> Self {
+    /// With arguments and settings (TOML) of its own.
+    pub fn with(cluster: &Cluster, arguments: &[&str], settings: &str) -> Self {
+        Self::before(&cluster.bootstrap(), arguments, settings)
+    }
+
+    /// In front of these brokers, in this guard mode, with settings (TOML) of its own.
+    pub fn configured(upstream: &str, guard: &str, settings: &str) -> Self {
+        Self::before(upstream, &["--guard", guard], settings)
+    }
+
+    fn before(upstream: &str, arguments: &[&str], settings: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("offsetd-gateway-").tempdir().expect("make a directory");
+        let config = dir.path().join("offsetd.toml");
+        fs::write(&config, settings).expect("write its settings");
         // The listener for a broker is `base` and its id; bootstrap and admin come after those.
         let count = BROKERS.len() as u16;
         let base = free_ports(count + 3);
@@ -43,13 +55,9 @@ impl Gateway {
         let binary =
             std::env::var("OFFSETD_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_offsetd").to_owned());
         let (listen, data) = (address.to_string(), dir.path().join("data").display().to_string());
-        let file = dir.path().join("offsetd.toml");
-        std::fs::write(&file, configuration).expect("write a configuration");
         let words = [
             &binary,
             "gateway",
-            "--config",
-            &file.display().to_string(),
             "--upstream",
             upstream,
             "--listen",
@@ -62,10 +70,10 @@ impl Gateway {
             &data,
             "--admin-listen",
             &admin.to_string(),
-            "--guard",
-            guard,
+            "--config",
+            &config.display().to_string(),
         ];
-        let command = words.iter().map(|word| (*word).to_owned()).collect();
+        let command = words.iter().chain(arguments).map(|word| (*word).to_owned()).collect();
         let mut gateway = Self { command, process: None, address, base, admin, dir };
         gateway.come_back();
         gateway

@@ -29,6 +29,7 @@ mod find_coordinator;
 mod gaps;
 mod gateway;
 mod gateway_own;
+mod gateway_own_acl;
 mod gateway_scripted;
 mod gateway_store;
 mod guard;

@@ -9,7 +9,7 @@
 //! * A transaction's offsets count when it is committed, which the gateway does not follow: for these the cluster is asked
 //!   each time, and they raise no floor.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -165,6 +165,17 @@ impl Requests<'_> {
                 };
             }
             None => guard.count("not_asked"),
+        }
+        // A topic made anew explains what its group's coordinator has not heard of yet.
+        let refused = asked.items().zip(&plans.plans).filter(|(_, plan)| **plan != Plan::Go);
+        let topics: BTreeSet<&str> = refused.map(|((name, _), _)| &**name).collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
+        let watch = &self.link.shared.watch;
+        if !topics.is_empty() && watch.confirm_for(Some(seat.tenant), &topics).await.is_ok() {
+            plans = match seat.plan(asked, modes) {
+                Ok(plans) => plans,
+                Err(failed) => return Ok(Err(failed)),
+            };
         }
         // Nothing is refused that the cluster might explain.
         let said = |place: &Place| told.as_ref().is_some_and(|told| told.contains_key(place));

@@ -7,6 +7,7 @@
 //!   is read within bounds, so that one that hangs up is noticed, and the broker is asked something now and then, so that it
 //!   does not take the connection for idle.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -17,13 +18,14 @@ use tokio::time::{Duration, Instant, sleep};
 use super::concerns::Concerns;
 use super::live::Live;
 use super::{Own, Side};
-use crate::api::{self, Answer, Parked, PendingCommit, Reply, Unanswerable};
+use crate::api::{self, Answer, Barred, Parked, PendingCommit, Reply, Unanswerable};
 use crate::gateway::cursor::{Cursor, Unreadable, answer_body};
-use crate::gateway::guard::messages::Asked;
-use crate::gateway::link::{End, Expect};
+use crate::gateway::guard::messages::{Asked, Partition};
+use crate::gateway::link::{End, Expect, Link};
 use crate::gateway::requests::{Head, Requests, client_id};
 use crate::metrics::ApiMeter;
-use crate::model::names::{Partition, StreamName, cut};
+use crate::model::names::{self, StreamName, cut};
+use crate::model::offset::{Judgement, Mode, judge};
 use crate::wire::codes;
 
 /// What a client may send behind a request that waits, before no more is read.
@@ -89,6 +91,12 @@ impl Requests<'_> {
         let (mut frame, memory) = self.take(head).await?.into_parts();
         let since = Instant::now();
         let concerns = Concerns::read(&frame, head).map_err(|why| head.malformed(why))?;
+        let commit = if head.api.key == ApiKey::OffsetCommit as i16 {
+            let max_items = self.link.shared.server.max_items_per_request;
+            Some(Asked::read(&frame, head, max_items).map_err(|why| head.malformed(why))?)
+        } else {
+            None
+        };
         let client_id = client_id(&frame).map(str::to_owned);
         let admitted = own.admit(frame.split_off(4)).map_err(|why| unanswerable(head, &why))?;
         let asked = (admitted.meter(), since);
@@ -107,6 +115,9 @@ impl Requests<'_> {
         };
         side.peer.tenant = live.tenant;
         side.peer.barred = self.barred(&live, side, head, &concerns, client_id.as_deref()).await?;
+        if let Some(commit) = commit {
+            explain(self.link, &live, &commit, &mut side.peer.barred).await;
+        }
         side.peer.principal = self.link.principal();
         let reply = api::handle(admitted, &live.room, &side.peer, &mut side.actor).await;
         let answer = match reply.map_err(|why| unanswerable(head, &why))? {
@@ -185,6 +196,32 @@ impl Requests<'_> {
     }
 }
 
+/// What would be refused because it goes back may be explained by the cluster: a topic made anew is another one, without
+/// positions. While that cannot be asked, such a partition is to come again.
+async fn explain(link: &Link, live: &Live, commit: &Asked, barred: &mut Barred) {
+    let coordinator = &live.room.coordinator;
+    let goes_back = |(name, partition): &(&Arc<str>, &Partition)| {
+        let standing = coordinator.standing(live.tenant, &commit.group, name, partition.index);
+        // A store that cannot say says so to the commit.
+        let Ok(Some(standing)) = standing else { return false };
+        matches!(judge(Some(&standing), &partition.proposal, Mode::Reject, 0, 0), Judgement::Refuse(_))
+    };
+    let guard = coordinator.guard.of_group(&live.room.config.tenant, &commit.group);
+    let is_guarded = |name: &str| matches!(guard.mode(name), Mode::Reject | Mode::Clamp);
+    let back: BTreeSet<&str> =
+        commit.items().filter(|it| is_guarded(it.0) && goes_back(it)).map(|(name, _)| &**name).collect();
+    let watch = &link.shared.watch;
+    // Nobody wants it watched: then what stands is what counts.
+    if back.is_empty() || link.shared.config.watch.interval_ms == 0 {
+        return;
+    }
+    let topics: Vec<&str> = back.into_iter().collect();
+    if watch.confirm_for(Some(live.tenant), &topics).await.is_err() {
+        link.shared.gateway_metrics.own("not_explained").inc();
+        topics.iter().for_each(|topic| barred.bar_topic(topic, 0, codes::COORDINATOR_LOAD_IN_PROGRESS));
+    }
+}
+
 /// What an answer of ours says is deleted is deleted in the cluster too, where that is kept up to date.
 fn taken_away(live: &Live, head: Head, concerns: &Concerns, frame: &[u8]) {
     let deletes = [ApiKey::OffsetDelete as i16, ApiKey::DeleteGroups as i16].contains(&head.api.key);
@@ -203,7 +240,7 @@ fn taken_away(live: &Live, head: Head, concerns: &Concerns, frame: &[u8]) {
 }
 
 /// OffsetDelete's answer: what is gone.
-fn offsets_gone(body: &[u8]) -> Result<Vec<(StreamName, Partition)>, Unreadable> {
+fn offsets_gone(body: &[u8]) -> Result<Vec<(StreamName, names::Partition)>, Unreadable> {
     let cursor = &mut Cursor::new(body, false);
     let code = cursor.i16()?;
     cursor.i32()?;

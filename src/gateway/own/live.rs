@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::sync::watch;
+use tokio::sync::watch as signal;
 use tokio::task::{AbortHandle, spawn_blocking};
 
-use super::handover::Handover;
+use super::handover::{Handover, Unasked};
 use crate::api::{self, Admitted, Meters, Room, Share, Unanswerable};
 use crate::config::Config;
 use crate::coordinator::Coordinator;
@@ -37,7 +37,7 @@ pub(in crate::gateway) struct Own {
     pub(super) share: Share,
     pub(super) tenant_name: Arc<str>,
     /// What answers, if anything does.
-    now: watch::Sender<Option<Arc<Live>>>,
+    now: signal::Sender<Option<Arc<Live>>>,
     /// The last one, which a store that hung and goes on has still.
     kept: Mutex<Option<Kept>>,
 }
@@ -84,7 +84,7 @@ impl Own {
             },
             meters: Meters::new(metrics),
             tenant_name: config.tenant.as_str().into(),
-            now: watch::Sender::new(None),
+            now: signal::Sender::new(None),
             kept: Mutex::default(),
         }
     }
@@ -140,6 +140,8 @@ impl Own {
         let opened =
             spawn_blocking(move || Handover::open(own, &store.offsets, &config.gateway, metrics)).await;
         let handover = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        // It was named at the start, so it is in every store that is opened.
+        let tenant = open.tenant(&self.tenant_name).unwrap_or(TenantId(0));
         let (dial, confirm) = (Arc::downgrade(shared), Arc::downgrade(shared));
         handover.connect(
             move || {
@@ -152,15 +154,20 @@ impl Own {
                     }
                 }
             },
-            move |_topics| {
-                let _shared = confirm.upgrade();
-                async move { Ok(()) }
+            move |topics| {
+                let shared = confirm.upgrade();
+                async move {
+                    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+                    match shared {
+                        Some(shared) => shared.watch.confirm_for(Some(tenant), &topics).await,
+                        None => std::future::pending().await,
+                    }
+                    .map_err(|_| Unasked("it does not say how it stands with the group's topics".to_owned()))
+                }
             },
         );
-        // It was named at the start, so it is in every store that is opened.
-        let tenant = open.tenant(&self.tenant_name).unwrap_or(TenantId(0));
         let retained = [(tenant, self.config.offsets_retention_ms(&self.tenant_name))];
-        let forever = Forever::start(&coordinator, Expiry::new(&self.config.retention, retained));
+        let forever = Forever::start(&coordinator, Expiry::new(&self.config.retention, retained), false);
         let live = Live {
             room: self.room(coordinator),
             tenant,
