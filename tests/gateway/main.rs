@@ -27,6 +27,7 @@ mod server;
 mod speed;
 mod through;
 mod tools;
+mod watched;
 mod wire;
 
 use std::io::Write;
