@@ -1,7 +1,8 @@
 //! An `offsetd gateway` in front of the cluster, in a directory of its own, which can be killed and started again.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -106,6 +107,33 @@ impl Gateway {
         process.signal("TERM");
         let status = process.end();
         assert!(status.success(), "the gateway ended with {status}:\n{}", process.end_of_log());
+    }
+
+    /// A metric of its own, by the text before the number; 0 if it is not there.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.http("/metrics");
+        let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        found.unwrap_or(0.0)
+    }
+
+    /// What its admin listener answers, headers and all.
+    pub fn http(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin).expect("connect to the admin listener");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("ask");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("read the answer");
+        answer
+    }
+
+    /// What a subcommand of offsetd says of it, as JSON: these words, asked of its admin listener.
+    pub fn told(&self, words: &[&str]) -> serde_json::Value {
+        let admin = format!("http://{}", self.admin);
+        let words = [words, &["--admin", &admin, "--output", "json"]].concat();
+        let output = Command::new(&self.command[0]).args(&words).output().expect("run offsetd");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "offsetd {words:?}: {errors}");
+        serde_json::from_slice(&output.stdout).expect("read the JSON of offsetd")
     }
 
     /// The program's process id.

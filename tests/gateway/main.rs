@@ -31,6 +31,7 @@ mod server;
 mod speed;
 mod through;
 mod tools;
+mod watched;
 mod wire;
 
 use std::io::Write;

@@ -77,7 +77,7 @@ impl Watch {
     /// Asks the cluster now for these topics, and adopts what it says: one that was made anew is another incarnation, with no
     /// positions. One that it does not have stays as it is, and one that no topic can be called is passed over. `Ok`: what
     /// the store has of them is what the cluster had after the call began. Questions that come while one is under way share
-    /// the next, and a topic is asked for a few times a second at most, so this may wait as long.
+    /// the next, and a topic is asked for a hundred times a second at most, so this may wait as long.
     #[allow(dead_code, reason = "mode own asks")]
     pub(super) async fn confirm(&self, topics: &[&str]) -> Result<(), Unasked> {
         self.confirm_for(None, topics).await
