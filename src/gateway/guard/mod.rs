@@ -4,6 +4,7 @@
 
 mod commit;
 mod groups;
+mod member;
 mod messages;
 mod positions;
 mod sure;
