@@ -31,6 +31,7 @@ mod gateway;
 mod gateway_scripted;
 mod gateway_store;
 mod guard;
+mod health;
 mod heartbeat;
 mod hostile;
 mod join_group;
