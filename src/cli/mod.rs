@@ -8,6 +8,7 @@ mod fail;
 mod gaps;
 mod gateway;
 mod groups;
+mod health;
 mod http;
 mod offsets;
 mod print;
@@ -47,6 +48,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Run in front of an existing Kafka cluster: clients change one address, offsets stop going back
     Gateway(gateway::Arguments),
+    /// Ask the admin listener of a server on this machine whether it is ready: exit code 0 or 1
+    Health(health::Arguments),
     /// See in a minute what it does: commit, go back and be refused, get killed, reopen, ask who it was
     Demo,
     /// Consumer groups: list, describe, delete (any Kafka-compatible server)
@@ -73,6 +76,7 @@ pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Gateway(arguments) => gateway::run(&arguments),
+        Command::Health(arguments) => run_to_end(health::run(&arguments)),
         Command::Demo => demo::run(),
         Command::Groups(command) => run_to_end(groups::run(&command)),
         Command::Offsets(command) => run_to_end(offsets::run(&command)),

@@ -1,4 +1,4 @@
-//! A bounded number of log lines per second: a peer in a loop must not fill the disk, and what was left out is said.
+//! A bounded number of log lines per second, or other span: a peer in a loop must not fill the disk, and what was left out is said.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +9,8 @@ const LINES_PER_SECOND: u32 = 10;
 /// Counts lines of one kind.
 #[derive(Debug)]
 pub struct Quota {
-    lines_per_second: u32,
+    most: u32,
+    span: Duration,
     counted: Mutex<Counted>,
 }
 
@@ -29,7 +30,12 @@ struct Counted {
 impl Quota {
     /// So many lines per second.
     pub fn of(lines_per_second: u32) -> Self {
-        Self { lines_per_second, counted: Mutex::default() }
+        Self { most: lines_per_second, span: Duration::from_secs(1), counted: Mutex::default() }
+    }
+
+    /// One line in so long.
+    pub fn one_in(span: Duration) -> Self {
+        Self { most: 1, span, counted: Mutex::default() }
     }
 
     /// Whether one more line may be written now; if so, how many were left out since the last one.
@@ -39,11 +45,11 @@ impl Quota {
 
     fn take_at(&self, now: Instant) -> Option<u64> {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        if counted.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
+        if counted.since.is_none_or(|since| now.duration_since(since) >= self.span) {
             counted.since = Some(now);
             counted.lines = 0;
         }
-        if counted.lines >= self.lines_per_second {
+        if counted.lines >= self.most {
             counted.left_out += 1;
             return None;
         }
@@ -63,5 +69,7 @@ mod tests {
         assert_eq!(taken, [0; LINES_PER_SECOND as usize]);
         assert_eq!(quota.take_at(start + Duration::from_secs(1)), Some(990));
         assert_eq!(quota.take_at(start + Duration::from_secs(1)), Some(0));
+        let (quota, at) = (Quota::one_in(Duration::from_secs(60)), |s| start + Duration::from_secs(s));
+        assert_eq!([0, 1, 59, 60, 61].map(|s| quota.take_at(at(s))), [Some(0), None, None, Some(2), None]);
     }
 }

@@ -3,7 +3,7 @@
 
 use tokio::sync::mpsc;
 
-use super::apis::Way;
+use super::apis::{Api, Way};
 use super::brokers::Told;
 use super::cursor::{Cursor, Unreadable, answer_body};
 use super::guard::MOST_READ_BYTES;
@@ -95,14 +95,14 @@ impl Answers<'_> {
             Expect::Rewrite if is_headed(pending.api.key) => self.rewrite_head(&pending, size).await,
             Expect::Rewrite => self.rewrite(&pending, size).await,
             Expect::Sasl(mechanism, ref name) => {
-                let piece = self.take(size).await?;
+                let piece = self.take(size, (pending.api, pending.version)).await?;
                 if let Some(name) = name.clone().filter(|_| succeeded(&piece.bytes, &pending, mechanism)) {
                     self.link.set_principal(name);
                 }
                 Ok(self.pump.insert(&piece.bytes).await?)
             }
             Expect::Commit(under_way) => {
-                let piece = self.take(size).await?;
+                let piece = self.take(size, (pending.api, pending.version)).await?;
                 let frame = piece.bytes.get(4..).unwrap_or_default();
                 let (api, version) = (pending.api, pending.version);
                 let unreadable = |why| End::Answer { api: api.name, version, why };
@@ -127,21 +127,21 @@ impl Answers<'_> {
                 }
             }
             Expect::Positions(fetching) => {
-                let piece = self.take(size).await?;
+                let piece = self.take(size, (pending.api, pending.version)).await?;
                 self.pump.insert(&piece.bytes).await?;
                 let (api, version) = (pending.api, pending.version);
                 let read = fetching.answered(piece.bytes.get(4..).unwrap_or_default()).await;
                 read.map_err(|why| End::Answer { api: api.name, version, why })
             }
             Expect::Taken(taking) => {
-                let piece = self.take(size).await?;
+                let piece = self.take(size, (pending.api, pending.version)).await?;
                 let (api, version) = (pending.api, pending.version);
                 let read = taking.answered(piece.bytes.get(4..).unwrap_or_default()).await;
                 read.map_err(|why| End::Answer { api: api.name, version, why })?;
                 Ok(self.pump.insert(&piece.bytes).await?)
             }
             Expect::Own(asker) => {
-                let mut frame = self.take(size).await?.bytes;
+                let mut frame = self.take(size, (pending.api, pending.version)).await?.bytes;
                 let rest = frame.get(4..).unwrap_or_default();
                 // A question in an old version: its header is the old one.
                 let at = answer_body(rest, pending.api.answer_header(pending.version));
@@ -165,8 +165,8 @@ impl Answers<'_> {
         }
     }
 
-    async fn take(&mut self, size: usize) -> Result<Piece, End> {
-        self.link.shared.down.take(&mut self.pump, size).await?.ok_or(End::Broker)
+    async fn take(&mut self, size: usize, of: (&'static Api, i16)) -> Result<Piece, End> {
+        self.link.shared.down.take(&mut self.pump, size, of).await?.ok_or(End::Broker)
     }
 
     pub(super) fn told(&self) -> Told<'_> {
@@ -175,7 +175,7 @@ impl Answers<'_> {
 
     /// Takes the whole answer out and rewrites it.
     async fn rewrite(&mut self, pending: &Pending, size: usize) -> Result<(), End> {
-        let piece = self.take(size).await?;
+        let piece = self.take(size, (pending.api, pending.version)).await?;
         let frame = piece.bytes.get(4..).unwrap_or_default();
         let own = self.link.shared.own.is_some();
         let rewritten =

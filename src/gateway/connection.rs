@@ -51,7 +51,7 @@ pub(super) async fn serve(
         // What a client sees of a broker that is gone: a connection that ends.
         Err(error) => {
             meter.unreachable();
-            if let Some(left_out) = shared.lines.take() {
+            if let Some(left_out) = meter.unreachable_lines.take() {
                 tracing::warn!(%address, left_out, "closed, because its broker cannot be reached: {error}");
             }
             return;

@@ -36,6 +36,17 @@ pub(super) enum End {
     Answered,
     #[error("a frame of {0} bytes")]
     Size(i64),
+    #[error(
+        "{what} of {api} {version} with {size} bytes is to be taken out whole, and {limit} are the most ({setting})"
+    )]
+    TooLarge {
+        what: &'static str,
+        api: &'static str,
+        version: i16,
+        size: usize,
+        limit: usize,
+        setting: &'static str,
+    },
     #[error("API {key} in version {version} does not pass")]
     Unknown { key: i16, version: i16 },
     #[error("a request of {api} {version} that cannot be read: {why}")]
@@ -56,6 +67,7 @@ impl End {
         match self {
             End::Client | End::Broker | End::Draining | End::Answered | End::Io(_) => None,
             End::Size(_) => Some("bad_frame"),
+            End::TooLarge { .. } => Some("too_large"),
             End::Unknown { .. } => Some("unknown_api"),
             End::Request { .. } => Some("malformed"),
             End::Answer { .. } => Some("malformed_answer"),
@@ -184,6 +196,8 @@ impl Link {
 #[derive(Debug)]
 pub(super) struct Memory {
     kib: Arc<Semaphore>,
+    /// What is taken out, and the setting that says how large it may be.
+    what: (&'static str, &'static str),
     max_bytes: usize,
     patience: Duration,
 }
@@ -202,15 +216,26 @@ impl Piece {
 }
 
 impl Memory {
-    pub(super) fn new(all_bytes: usize, max_bytes: usize, patience: Duration) -> Self {
-        Self { kib: Arc::new(Semaphore::new((all_bytes / 1_024).max(LARGE_KIB))), max_bytes, patience }
+    pub(super) fn new(
+        what: (&'static str, &'static str),
+        all_bytes: usize,
+        max_bytes: usize,
+        patience: Duration,
+    ) -> Self {
+        Self { kib: Arc::new(Semaphore::new((all_bytes / 1_024).max(LARGE_KIB))), what, max_bytes, patience }
     }
 
     /// Takes a whole frame out, its size and all; `None` if the end comes before. Others' memory may be long in coming, so
     /// what may go has gone before it waits.
-    pub(super) async fn take(&self, pump: &mut Pump, size: usize) -> Result<Option<Piece>, End> {
+    pub(super) async fn take(
+        &self,
+        pump: &mut Pump,
+        size: usize,
+        (api, version): (&'static Api, i16),
+    ) -> Result<Option<Piece>, End> {
         if size > self.max_bytes {
-            return Err(End::Size(i64::try_from(size).unwrap_or(i64::MAX)));
+            let ((what, setting), api, limit) = (self.what, api.name, self.max_bytes);
+            return Err(End::TooLarge { what, api, version, size, limit, setting });
         }
         let kib = size / 1_024;
         let mut memory = None;

@@ -5,7 +5,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::apis::APIS;
+use crate::coordinator::quota::Quota;
 use crate::metrics::{Counter, GatewayMetrics, Histogram};
+
+/// How often the log says of a broker that it cannot be reached.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Makes meters.
 #[derive(Debug, Clone)]
@@ -19,6 +23,7 @@ impl Meters {
         Arc::new(BrokerMeter {
             label: label.to_owned(),
             all: all.clone(),
+            unreachable_lines: Quota::one_in(SAY_EVERY),
             requests: std::iter::repeat_with(OnceLock::new).take(APIS.len()).collect(),
             up: way("up"),
             down: way("down"),
@@ -31,6 +36,8 @@ impl Meters {
 pub(super) struct BrokerMeter {
     label: String,
     all: Arc<GatewayMetrics>,
+    /// While a broker is down, its clients try again and again.
+    pub(super) unreachable_lines: Quota,
     /// By place in the list of APIs; what is not used is not shown.
     requests: Vec<OnceLock<Counter>>,
     /// To the broker.

@@ -215,7 +215,12 @@ impl<'a> Requests<'a> {
 
     /// Takes the whole request out.
     pub(super) async fn take(&mut self, head: Head) -> Result<Piece, End> {
-        self.link.shared.up.take(&mut self.pump, head.size).await?.ok_or(End::Client)
+        self.link
+            .shared
+            .up
+            .take(&mut self.pump, head.size, (head.api, head.version))
+            .await?
+            .ok_or(End::Client)
     }
 
     /// Sends a frame on that was taken out.

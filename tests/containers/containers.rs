@@ -26,7 +26,7 @@ use testcontainers::{Container, GenericImage, ImageExt};
 
 use engine::{Image, docker, say};
 use server::{Server, confined, get};
-use support::{Client, Must, POLICY_VIOLATION, commit_of, fetch_of};
+use support::{Client, Must, POLICY_VIOLATION, commit_of, fetch_of, within};
 
 const MAX_IMAGE_BYTES: u64 = 15_000_000;
 /// Generous: the machine may be busy.
@@ -47,6 +47,7 @@ fn the_image_is_one_static_file_and_small() {
 
     assert_eq!(inspect("{{.Config.User}}"), format!("{USER}:{USER}"));
     assert_eq!(inspect("{{json .Config.Entrypoint}} {{json .Config.Cmd}}"), r#"["/offsetd"] ["serve"]"#);
+    assert_eq!(inspect("{{json .Config.Healthcheck.Test}}"), r#"["CMD","/offsetd","health"]"#);
     assert_eq!(inspect("{{json .Config.Volumes}}"), r#"{"/data":{}}"#);
     assert_eq!(inspect("{{json .Config.ExposedPorts}}"), r#"{"9092/tcp":{},"9644/tcp":{}}"#);
 
@@ -147,6 +148,10 @@ fn health_and_metrics_are_served() {
     assert_eq!(commit(&server, &[(ORDERS, 4)]), [POLICY_VIOLATION]);
     assert_eq!(get(server.admin, "/health/live").as_deref(), Ok("live\n"));
     assert_eq!(get(server.admin, "/health/ready").as_deref(), Ok("ready\n"));
+    assert_eq!(docker(&["exec", server.id(), "/offsetd", "health"]), "ready");
+    within(Duration::from_secs(30), "the engine finds it healthy", || {
+        docker(&["inspect", "--format", "{{.State.Health.Status}}", server.id()]) == "healthy"
+    });
     let metrics = get(server.admin, "/metrics").must("get the metrics");
     assert!(metrics.ends_with("# EOF\n"), "not whole:\n{metrics}");
     let commits = metrics.lines().filter(|line| line.starts_with("offsetd_commits_total{"));

@@ -10,6 +10,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use crate::support::members::{Claim, Member, commit_as, join_of};
 use crate::support::*;
 
 const AT: (&str, i32) = ("orders", 0);
@@ -106,6 +107,49 @@ fn it_observes_unless_it_is_told_otherwise() {
     }
 }
 
+/// Who may not commit at all is told so in Kafka's words; only one that may is told that it goes back.
+#[test]
+fn a_zombie_is_told_that_it_is_one() {
+    let mut upstream = World::configured("[guard]\nmode = 'off'\n[groups]\ninitial_rebalance_delay_ms = 0");
+    let mut gateway = World::at(home(&upstream, "reject"));
+    let mut member = Member::alone(&gateway, join_of("g"));
+    assert_eq!(member.commit(AT, 100), NONE);
+    for version in COMMIT_VERSIONS {
+        let as_member = |claim: &Claim| {
+            let back = commit_of("g").member(&claim.member).generation(claim.generation);
+            back.put(AT, 50).put(("orders", 1), 1)
+        };
+        let mut says = |ask: &CommitAsk, codes: [i16; 2]| {
+            gateway.client().commit_ask(version, ask).is(ask, &codes);
+        };
+        let current = &member.claim;
+        says(&as_member(current), [POLICY_VIOLATION, NONE]);
+        says(&as_member(&current.clone().generation(current.generation + 1)), [ILLEGAL_GENERATION; 2]);
+        says(&as_member(&current.clone().member("nobody")), [UNKNOWN_MEMBER_ID; 2]);
+        says(&commit_of("g").put(AT, 50).put(("orders", 1), 1), [UNKNOWN_MEMBER_ID; 2]);
+    }
+    assert_eq!(member.heartbeat(), NONE);
+    let mut fixed = Member::alone(&gateway, join_of("fixed").instance("one"));
+    assert_eq!(fixed.commit(AT, 100), NONE);
+    let zombie = fixed.claim.clone().member("one-of-before");
+    assert_eq!(commit_as(gateway.client(), &zombie, AT, 50), FENCED_INSTANCE_ID);
+    assert_eq!(fixed.commit(AT, 50), POLICY_VIOLATION);
+    // Where nobody is a member any more, anybody may commit who does not say that he is one.
+    assert_eq!(member.leave(), NONE);
+    assert_eq!(member.commit(AT, 50), UNKNOWN_MEMBER_ID);
+    gateway.commit("g", AT, 50).is(POLICY_VIOLATION);
+    upstream.fetch("g", AT).is(100);
+    let fenced =
+        Samples::of(gateway.server().admin()).get("offsetd_gateway_guard_total", &[("what", "fenced")]);
+    assert_eq!(fenced, 3.0 * COMMIT_VERSIONS.count() as f64 + 2.0);
+    let told = gateway.sees(&["refusals", "--group", "fixed", "--output", "json"]).ok().json();
+    assert_eq!(
+        told["refusals"].as_array().map(Vec::len),
+        Some(1),
+        "who is fenced is not in the report: {told:#}"
+    );
+}
+
 #[test]
 fn floors_are_where_the_cluster_is() {
     let Pair { mut upstream, mut gateway } = pair("reject");
@@ -176,6 +220,41 @@ fn a_cluster_that_is_gone_is_what_clients_see() {
         Page::get(admin, "/health/ready").status == 503
     });
     gateway.server().never_panicked();
+}
+
+/// Clients try again and again; the log has a line a minute for each broker, and the metrics have them all.
+#[test]
+fn a_broker_that_is_away_does_not_fill_the_log() {
+    let Pair { mut upstream, gateway } = pair("observe");
+    drop(upstream.take_server());
+    for _ in 0..50 {
+        assert!(gateway.connect().until_closed().answers.is_empty());
+    }
+    let said = gateway.server().stderr();
+    assert_eq!(said.matches("its broker cannot be reached").count(), 1, "{said}");
+    let samples = Samples::of(gateway.server().admin());
+    assert_eq!(samples.get("offsetd_gateway_unreachable_total", &[("broker", "bootstrap")]), 50.0);
+}
+
+/// What has to be held whole has a limit, and the log says which.
+#[test]
+fn a_commit_that_is_too_large_says_which_setting_it_is() {
+    let upstream = World::configured(GUARD_OFF);
+    let home = home(&upstream, "observe").config("[server]\nmax_request_bytes = 4096\n");
+    let mut gateway = World::at(home);
+    gateway.commit("g", AT, 1).ok();
+    let mut client = gateway.connect();
+    let ask = commit_of("g").put(AT, offset(2).metadata("m".repeat(5_000)));
+    client.send(8, &ask.request(8));
+    assert!(client.until_closed().answers.is_empty());
+    within(Duration::from_secs(5), "it is told", || gateway.server().stderr().contains("connection closed"));
+    let said = gateway.server().stderr();
+    let line = said.lines().find(|line| line.contains("connection closed")).must("find its line");
+    for word in ["a request of OffsetCommit 8", "4096", "server.max_request_bytes"] {
+        assert!(line.contains(word), "{word}: {line}");
+    }
+    let samples = Samples::of(gateway.server().admin());
+    assert_eq!(samples.get("offsetd_connections_refused_total", &[("reason", "too_large")]), 1.0);
 }
 
 /// Many at once, on connections of their own, none ahead of its answer: what stands in the end is the highest that anybody

@@ -33,6 +33,7 @@ mod gateway_own_acl;
 mod gateway_scripted;
 mod gateway_store;
 mod guard;
+mod health;
 mod heartbeat;
 mod hostile;
 mod join_group;

@@ -12,8 +12,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
-use tokio::time::{Duration, timeout};
+use kafka_protocol::messages::ApiKey;
+use tokio::time::Duration;
 
 use super::groups::Held;
 use super::messages::{Answered, Asked, is_txn};
@@ -21,7 +21,7 @@ use super::positions::{self, OWN_VERSION, Place, Places};
 use super::verdicts::{Failed, Plan, Plans, is_strict, items};
 use super::{Guard, Seat};
 use crate::gateway::cursor::{Unreadable, answer_body};
-use crate::gateway::link::{End, Expect, Pending};
+use crate::gateway::link::{End, Expect};
 use crate::gateway::requests::{Head, Requests, client_id};
 use crate::metrics::CommitResult;
 use crate::model::names::cut;
@@ -87,6 +87,14 @@ impl Requests<'_> {
             host: self.link.address.clone(),
             member_id: cut(&asked.member_id).into(),
         });
+        if !plans.all_go()
+            && let Some(code) = self.fenced(head, frame, &asked).await?
+        {
+            held.settle();
+            guard.count("fenced");
+            let answer = asked.answer(head, 0, &vec![code; asked.len()]);
+            return self.expect(head.pending(Expect::Local(answer))).await;
+        }
         if !seat.keep_refused(&asked, &plans, &actor).await {
             held.settle();
             return self.unjudged(head, frame, &asked, &modes).await;
@@ -189,14 +197,9 @@ impl Requests<'_> {
 
     /// Asks the cluster what a group has committed; `None` if it does not say.
     async fn ask(&mut self, frame: &[u8], group: &str, places: &[Place]) -> Result<Option<Places>, End> {
-        let Some(api) = positions::own_api() else { return Ok(None) };
-        let correlation_id = self.own_correlation_id();
-        let question = positions::question(correlation_id, client_id(frame), group, places);
-        let (asker, answer) = oneshot::channel();
-        let pending = Pending { correlation_id, api, version: OWN_VERSION, expect: Expect::Own(asker) };
-        self.expect(pending).await?;
-        self.pump.say(&question).await?;
-        let Ok(Ok(body)) = timeout(self.patience(), answer).await else { return Ok(None) };
+        let question = positions::question(group, places);
+        let answer = self.own(frame, ApiKey::OffsetFetch, OWN_VERSION, &question).await?;
+        let Some(body) = answer else { return Ok(None) };
         let read = positions::read(&body, OWN_VERSION, false);
         let told = read.ok().and_then(|mut groups| groups.pop()).map(|(_, places)| places);
         // With an error for the whole group it says nothing of any place.

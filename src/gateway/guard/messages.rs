@@ -16,7 +16,9 @@ use crate::wire::codes::Code;
 #[derive(Debug)]
 pub(in crate::gateway) struct Asked {
     pub(in crate::gateway) group: Arc<str>,
+    pub(super) generation: i32,
     pub(super) member_id: Arc<str>,
+    pub(super) instance_id: Option<Arc<str>>,
     pub(super) topics: Vec<Topic>,
     /// Where the array of topics stands in the frame.
     place: Range<usize>,
@@ -56,13 +58,13 @@ impl Asked {
         if txn {
             cursor.skip(8 + 2)?;
         }
-        let mut member_id = "";
+        let (mut generation, mut member_id, mut instance_id) = (-1, "", None);
         if !txn || version >= 3 {
-            cursor.i32()?;
+            generation = cursor.i32()?;
             member_id = cursor.text()?.ok_or(NULL)?;
         }
         if version >= if txn { 3 } else { 7 } {
-            cursor.text()?;
+            instance_id = cursor.text()?.map(Arc::from);
         }
         if !txn && version <= 4 {
             cursor.skip(8)?;
@@ -95,7 +97,8 @@ impl Asked {
         }
         let place = from..cursor.at();
         cursor.tags()?;
-        Ok(Self { group, member_id: member_id.into(), topics, place, flexible })
+        let member_id = member_id.into();
+        Ok(Self { group, generation, member_id, instance_id, topics, place, flexible })
     }
 
     /// How many partitions.

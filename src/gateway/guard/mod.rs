@@ -4,6 +4,7 @@
 
 mod commit;
 mod groups;
+mod member;
 pub(super) mod messages;
 mod polled;
 mod positions;

@@ -3,9 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kafka_protocol::messages::ApiKey;
-
-use crate::gateway::apis::Api;
 use crate::gateway::cursor::{Cursor, Unreadable, Writer};
 use crate::gateway::requests::{Head, body};
 use crate::wire::codes;
@@ -27,18 +24,8 @@ pub(super) struct Seen {
 /// What the cluster says of places: a position, or that there is none. Those it says nothing of are missing.
 pub(super) type Places = HashMap<Place, Option<Seen>>;
 
-/// The API of the gateway's own question.
-pub(super) fn own_api() -> Option<&'static Api> {
-    Api::find(ApiKey::OffsetFetch as i16).map(|(_, api)| api)
-}
-
-/// The gateway's own question, a whole frame.
-pub(super) fn question(
-    correlation_id: i32,
-    client_id: Option<&str>,
-    group: &str,
-    places: &[Place],
-) -> Vec<u8> {
+/// The gateway's own question: an OffsetFetch.
+pub(super) fn question(group: &str, places: &[Place]) -> Vec<u8> {
     let mut topics: Vec<(&str, Vec<i32>)> = Vec::new();
     for (name, partition) in places {
         match topics.last_mut() {
@@ -46,25 +33,15 @@ pub(super) fn question(
             _ => topics.push((name, vec![*partition])),
         }
     }
-    let mut frame = Writer::new(false);
-    frame.i32(0);
-    frame.i16(ApiKey::OffsetFetch as i16);
-    frame.i16(OWN_VERSION);
-    frame.i32(correlation_id);
-    match client_id {
-        Some(client_id) => frame.text(client_id),
-        None => frame.null_text(),
-    }
-    frame.text(group);
-    frame.count(topics.len());
+    let mut body = Writer::new(false);
+    body.text(group);
+    body.count(topics.len());
     for (name, partitions) in topics {
-        frame.text(name);
-        frame.count(partitions.len());
-        partitions.into_iter().for_each(|partition| frame.i32(partition));
+        body.text(name);
+        body.count(partitions.len());
+        partitions.into_iter().for_each(|partition| body.i32(partition));
     }
-    let size = i32::try_from(frame.bytes.len() - 4).unwrap_or(i32::MAX);
-    frame.bytes.splice(..4, size.to_be_bytes());
-    frame.bytes
+    body.bytes
 }
 
 /// The groups that a client's OffsetFetch names.
