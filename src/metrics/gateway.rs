@@ -46,6 +46,7 @@ pub struct GatewayMetrics {
     unreachable: Family<BrokerLabels, Counter>,
     stayed: Histograms<DirectionLabels>,
     guard: Family<EventLabels, Counter>,
+    own: Family<EventLabels, Counter>,
     /// Brokers that a listener stands for.
     pub brokers: Gauge,
     /// 1 if a broker answered when last asked.
@@ -71,12 +72,14 @@ impl GatewayMetrics {
         let guard = Family::default();
         let help = "What the guard met besides verdicts: see the README";
         registry.register("guard", help, guard.clone());
+        let own = Family::default();
+        registry.register("own", "What mode own met: see the README", own.clone());
         let brokers = Gauge::default();
         registry.register("brokers", "Brokers that a listener stands for", brokers.clone());
         let upstream_answers = Gauge::default();
         let help = "1 if a broker answered when last asked";
         registry.register("upstream_answers", help, upstream_answers.clone());
-        Self { requests, bytes, unreachable, stayed, guard, brokers, upstream_answers }
+        Self { requests, bytes, unreachable, stayed, guard, own, brokers, upstream_answers }
     }
 
     /// Requests of an API to a broker.
@@ -97,6 +100,11 @@ impl GatewayMetrics {
     /// Added latency of a direction.
     pub fn stayed(&self, direction: &'static str) -> Histogram {
         self.stayed.get_or_create(&DirectionLabels { direction }).clone()
+    }
+
+    /// Counts what mode `own` met: a word for it, of which there are few.
+    pub fn own(&self, what: &'static str) -> Counter {
+        self.own.get_or_create(&EventLabels { what }).clone()
     }
 
     /// Counts what the guard met: a word for it, of which there are few.
