@@ -41,7 +41,7 @@ pub(super) async fn handle(
 ) -> Result<Reply, Unanswerable> {
     let coordinator = &room.coordinator;
     let no = |code| refused(&request.member_id, code, origin.version);
-    let name = match members::group_name(&request.group_id) {
+    let name = match members::group_name(&request.group_id, peer) {
         Ok(name) => name,
         Err(code) => return origin.encode(&no(code)),
     };

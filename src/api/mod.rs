@@ -9,6 +9,7 @@
 
 mod answer;
 mod api_versions;
+mod barred;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -57,6 +58,7 @@ use crate::wire::guard::{self, Shape};
 use crate::wire::header::{self, Flexible, Request};
 
 pub use answer::{Answer, Origin, Parked, Reply, Unanswerable};
+pub use barred::Barred;
 pub use offset_commit::PendingCommit;
 use peer::cut;
 pub use peer::{LARGE_KIB, Peer, Room, Share};

@@ -41,6 +41,18 @@ pub enum GatewayMode {
     /// In the cluster: each commit is judged on its way there.
     #[default]
     Guard,
+    /// Here: the group APIs are answered by offsetd, the rest by the cluster.
+    Own,
+}
+
+impl GatewayMode {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Guard => "guard",
+            Self::Own => "own",
+        }
+    }
 }
 
 impl Default for GatewayConfig {

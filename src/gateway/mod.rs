@@ -13,7 +13,6 @@ mod guard;
 mod link;
 mod listener;
 mod meter;
-#[allow(dead_code, reason = "mode own is being built")]
 mod own;
 mod pump;
 mod refresh;
@@ -31,7 +30,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::admin;
 use crate::clock::SystemClock;
@@ -40,12 +39,14 @@ use crate::coordinator::Coordinator;
 use crate::coordinator::quota::Quota;
 use crate::embed::OffsetStore;
 use crate::metrics::{GatewayMetrics, Metrics};
+use crate::server::forever::Forever;
 use crate::server::{ServeError, open_store, space};
 use brokers::{Brokers, NEW_LISTENERS, NewListener, Ports, bind};
 use connection::Target;
 use guard::Guard;
 use link::Memory;
 use meter::{BrokerMeter, Meters};
+use own::{Handover, Own};
 use pump::{Sink, Source};
 use refresh::Found;
 
@@ -70,6 +71,8 @@ struct Shared {
     /// Whether a broker answers.
     answers: watch::Sender<bool>,
     guard: Arc<Guard>,
+    /// In mode `own`.
+    own: Option<Own>,
     lines: Quota,
 }
 
@@ -175,6 +178,14 @@ impl Gateway {
         let patience = Duration::from_millis(server.request_read_timeout_ms);
         let tenant = guard::tenant(&offsets, &config.tenant)?;
         let guard = Guard::new(coordinator.clone(), tenant, &config.tenant, gateway_metrics.clone());
+        let own = match gateway.mode {
+            GatewayMode::Guard => None,
+            GatewayMode::Own => {
+                let metrics = gateway_metrics.clone();
+                let handover = Handover::open(coordinator.clone(), &offsets, gateway, metrics)?;
+                Some(Own::new(config, coordinator.clone(), tenant, handover))
+            }
+        };
         let shared = Arc::new(Shared {
             config: gateway.clone(),
             server: server.clone(),
@@ -189,8 +200,12 @@ impl Gateway {
             down: Memory::new(server.response_memory_bytes, server.max_response_bytes, patience),
             answers: watch::Sender::new(false),
             guard: Arc::new(guard),
+            own,
             lines: Quota::default(),
         });
+        if let Some(own) = &shared.own {
+            own.connect(&shared);
+        }
         let admin = match config.admin_address()? {
             None => None,
             Some(address) => {
@@ -214,8 +229,9 @@ impl Gateway {
         let admin_at = admin.as_ref().map_or("none".to_owned(), |(_, bound)| bound.to_string());
         let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
         let ready_line = format!(
-            "offsetd gateway ready listen={bootstrap_at} brokers={} guard={} admin={admin_at} data={}",
+            "offsetd gateway ready listen={bootstrap_at} brokers={} mode={} guard={} admin={admin_at} data={}",
             brokers.join(","),
+            gateway.mode.as_str(),
             config.guard.mode.as_str(),
             data_dir.display(),
         );
@@ -255,10 +271,30 @@ impl Gateway {
                 coordinator.probe();
             }
         });
+        // Groups live here: so do their timers.
+        let mut forever = self.shared.own.as_ref().map(|own| Forever::start(&self.coordinator, own.expiry()));
+        let handing = self.shared.own.as_ref().map(Own::hand_over);
+        let failed = self.coordinator.failed();
+        let mut ended_by_itself = false;
         loop {
+            let one_ended = async {
+                match &mut forever {
+                    Some(forever) => forever.one_ended().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 // A sender that is gone counts as "stop".
                 _ = stop.wait_for(|stop| *stop) => break,
+                what = one_ended => {
+                    forever = None;
+                    // With the store they may end too: then groups are told to come again, and records pass.
+                    if failed.borrow().is_none() {
+                        tracing::error!("the task of {what} has ended by itself");
+                        ended_by_itself = true;
+                        break;
+                    }
+                }
                 Some(new) = self.bound.recv() => {
                     listeners.spawn(stand(new.socket, Target::One(new.broker)));
                 }
@@ -272,6 +308,10 @@ impl Gateway {
         tracing::info!("stopping: no new connections, finishing what is under way");
         draining.send_replace(true);
         [refresh, space, probe].iter().for_each(JoinHandle::abort);
+        if let Some(forever) = &forever {
+            forever.stop();
+        }
+        let by = Instant::now() + drain;
         let all_done = async { while listeners.join_next().await.is_some() {} };
         if timeout(drain, all_done).await.is_err() {
             tracing::warn!("some connections did not end in time; closing them");
@@ -280,9 +320,13 @@ impl Gateway {
         if let Some(admin) = admin {
             admin.abort();
         }
+        if let (Some(own), Some(handing)) = (&self.shared.own, handing) {
+            own.handed_over(handing, by).await;
+        }
         let offsets = self.offsets;
         // Folding may take a moment; it is not for a runtime thread.
         let closed = tokio::task::spawn_blocking(move || offsets.close()).await;
-        Ok(closed.unwrap_or(Ok(()))?)
+        closed.unwrap_or(Ok(()))?;
+        if ended_by_itself { Err(ServeError::EndedByItself) } else { Ok(()) }
     }
 }

@@ -53,6 +53,7 @@ pub struct GatewayMetrics {
     pub mirror_groups: Gauge,
     /// Milliseconds since the oldest of them.
     pub mirror_lag_ms: Gauge,
+    own: Family<EventLabels, Counter>,
     /// Brokers that a listener stands for.
     pub brokers: Gauge,
     /// 1 if a broker answered when last asked.
@@ -90,6 +91,8 @@ impl GatewayMetrics {
         let mirror_lag_ms = Gauge::default();
         let help = "Milliseconds since the oldest commit that the cluster does not have yet";
         registry.register("mirror_lag_ms", help, mirror_lag_ms.clone());
+        let own = Family::default();
+        registry.register("own", "What mode own met: see the README", own.clone());
         let brokers = Gauge::default();
         registry.register("brokers", "Brokers that a listener stands for", brokers.clone());
         let upstream_answers = Gauge::default();
@@ -101,6 +104,7 @@ impl GatewayMetrics {
             unreachable,
             stayed,
             guard,
+            own,
             handover,
             both_sides,
             mirror_groups,
@@ -133,6 +137,11 @@ impl GatewayMetrics {
     /// Counts what was met when groups were handed over: a word for it, of which there are few.
     pub fn handover(&self, what: &'static str) -> Counter {
         self.handover.get_or_create(&EventLabels { what }).clone()
+    }
+
+    /// Counts what mode `own` met: a word for it, of which there are few.
+    pub fn own(&self, what: &'static str) -> Counter {
+        self.own.get_or_create(&EventLabels { what }).clone()
     }
 
     /// Counts what the guard met: a word for it, of which there are few.

@@ -45,6 +45,10 @@ pub const INCONSISTENT_GROUP_PROTOCOL: Code = 23;
 pub const INVALID_GROUP_ID: Code = 24;
 /// No transactions here: every client gives up at once.
 pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Code = 53;
+/// The cluster does not let this principal touch the topic.
+pub const TOPIC_AUTHORIZATION_FAILED: Code = 29;
+/// The cluster does not let this principal touch the group.
+pub const GROUP_AUTHORIZATION_FAILED: Code = 30;
 /// A session timeout out of bounds.
 pub const INVALID_SESSION_TIMEOUT: Code = 26;
 /// The members are to join again.

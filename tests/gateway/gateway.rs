@@ -1,6 +1,7 @@
 //! An `offsetd gateway` in front of the cluster, in a directory of its own, which can be killed and started again.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,6 +30,15 @@ pub struct Gateway {
 impl Gateway {
     /// Guard mode: `observe`, `reject` or `clamp`.
     pub fn start(cluster: &Cluster, guard: &str) -> Self {
+        Self::start_as(cluster, guard, "guard", "")
+    }
+
+    /// Mode `own`, and settings of `[gateway.own]`.
+    pub fn start_own(cluster: &Cluster, settings: &str) -> Self {
+        Self::start_as(cluster, "reject", "own", settings)
+    }
+
+    fn start_as(cluster: &Cluster, guard: &str, mode: &str, settings: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("offsetd-gateway-").tempdir().expect("make a directory");
         // The listener for a broker is `base` and its id; bootstrap and admin come after those.
         let count = BROKERS.len() as u16;
@@ -38,6 +48,8 @@ impl Gateway {
         let binary =
             std::env::var("OFFSETD_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_offsetd").to_owned());
         let (listen, data) = (address.to_string(), dir.path().join("data").display().to_string());
+        let file = dir.path().join("offsetd.toml");
+        std::fs::write(&file, format!("[gateway.own]\n{settings}")).expect("write its settings");
         let words = [
             &binary,
             "gateway",
@@ -55,6 +67,10 @@ impl Gateway {
             &admin.to_string(),
             "--guard",
             guard,
+            "--config",
+            &file.display().to_string(),
+            "--mode",
+            mode,
         ];
         let command = words.iter().map(|word| (*word).to_owned()).collect();
         let mut gateway = Self { command, process: None, address, base, admin, dir };
@@ -89,6 +105,30 @@ impl Gateway {
         process.signal("TERM");
         let status = process.end();
         assert!(status.success(), "the gateway ended with {status}:\n{}", process.end_of_log());
+    }
+
+    /// Starts it anew in another mode, with what it has stored.
+    pub fn restart_in(&mut self, mode: &str) {
+        self.stop();
+        *self.command.last_mut().expect("a mode") = mode.to_owned();
+        self.come_back();
+    }
+
+    /// A metric of its own, by the text before the number; 0 if it is not there.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.http("/metrics");
+        let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        found.unwrap_or(0.0)
+    }
+
+    /// What its admin listener answers, headers and all.
+    pub fn http(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin).expect("connect to the admin listener");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("ask");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("read the answer");
+        answer
     }
 
     /// The program's process id.

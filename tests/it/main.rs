@@ -28,6 +28,7 @@ mod fetch;
 mod find_coordinator;
 mod gaps;
 mod gateway;
+mod gateway_own;
 mod gateway_scripted;
 mod guard;
 mod heartbeat;

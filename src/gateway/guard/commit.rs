@@ -98,7 +98,7 @@ impl Requests<'_> {
         self.forward(head, Expect::Commit(under_way), shorter.as_deref().unwrap_or(frame)).await
     }
 
-    fn patience(&self) -> Duration {
+    pub(in crate::gateway) fn patience(&self) -> Duration {
         Duration::from_millis(self.link.shared.config.ask_timeout_ms)
     }
 

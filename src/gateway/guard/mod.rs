@@ -4,7 +4,7 @@
 
 mod commit;
 mod groups;
-mod messages;
+pub(super) mod messages;
 mod positions;
 mod takings;
 mod verdicts;
