@@ -32,9 +32,12 @@ impl Barred {
         self.groups.insert(group.to_owned(), code);
     }
 
-    /// Bars the partitions of a topic from `from` on; 0: all of them.
+    /// Bars the partitions of a topic from `from` on; 0: all of them. What bars as many already stands.
     pub fn bar_topic(&mut self, topic: &str, from: Partition, code: Code) {
-        self.topics.insert(topic.to_owned(), (from, code));
+        let bar = self.topics.entry(topic.to_owned()).or_insert((from, code));
+        if from < bar.0 {
+            *bar = (from, code);
+        }
     }
 
     /// Why nothing can be listed, if that is so.
@@ -72,6 +75,10 @@ mod tests {
         barred.bar_group("g", 30);
         barred.bar_topic("t", 3, 3);
         barred.bar_topic("u", 0, 29);
+        barred.bar_topic("u", 0, 14);
+        barred.bar_topic("v", 2, 3);
+        barred.bar_topic("v", 0, 14);
+        assert_eq!(barred.topic("v"), Some(14));
         assert_eq!((barred.group("g"), barred.group("h")), (Some(30), None));
         assert_eq!((barred.partition("t", 2), barred.partition("t", 3)), (None, Some(3)));
         assert_eq!((barred.topic("t"), barred.topic("u")), (None, Some(29)));

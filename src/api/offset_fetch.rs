@@ -114,6 +114,12 @@ fn collect(request: &OffsetFetchRequest, version: i16, room: &Room, peer: &Peer)
     (found, size.cost)
 }
 
+/// The same code for each group asked for.
+pub(super) fn refused(request: &OffsetFetchRequest, version: i16, code: Code) -> OffsetFetchResponse {
+    let groups = if version >= 8 { request.groups.len() } else { 1 };
+    answer(request, version, std::iter::repeat_with(|| Err(code)).take(groups).collect())
+}
+
 fn answer(request: &OffsetFetchRequest, version: i16, found: FoundGroups) -> OffsetFetchResponse {
     if version >= 8 {
         let groups = request.groups.iter().zip(found).map(|(group, found)| {

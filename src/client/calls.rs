@@ -3,8 +3,8 @@
 
 use kafka_protocol::messages::{
     ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeGroupsRequest,
-    FindCoordinatorRequest, ListGroupsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
-    OffsetFetchRequest,
+    FindCoordinatorRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest,
 };
 use kafka_protocol::protocol::Request;
 
@@ -143,6 +143,30 @@ call!(
     ]
 );
 
+call!(
+    ListOffsetsRequest,
+    "ListOffsets",
+    &[
+        since(2, INT32),
+        since(
+            0,
+            Array(&[
+                since(0, Text),
+                since(
+                    0,
+                    Array(&[
+                        since(0, INT32),
+                        since(0, INT16),
+                        since(0, Fixed(8)),
+                        since(0, Fixed(8)),
+                        since(4, INT32),
+                    ]),
+                ),
+            ]),
+        ),
+    ]
+);
+
 const FETCHED_TOPICS: crate::wire::guard::Kind = Array(&[
     since(0, Text),
     since(
@@ -260,6 +284,7 @@ mod tests {
         fits::<FindCoordinatorRequest>(samples::find_coordinator);
         fits::<ListGroupsRequest>(samples::list_groups);
         fits::<DescribeGroupsRequest>(samples::describe_groups);
+        fits::<ListOffsetsRequest>(samples::list_offsets);
         fits::<OffsetFetchRequest>(samples::offset_fetch);
         fits::<OffsetCommitRequest>(samples::offset_commit);
         fits::<OffsetDeleteRequest>(samples::offset_delete);

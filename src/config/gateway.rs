@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::WatchConfig;
 use super::own::OwnConfig;
 
 /// An existing Kafka cluster behind it. The bootstrap listener is `listen`, the guard `[guard]`, limits `[server]`.
@@ -32,6 +33,8 @@ pub struct GatewayConfig {
     pub ask_timeout_ms: u64,
     /// How groups come to mode `own`, and go back.
     pub own: OwnConfig,
+    /// What it learns of the cluster by itself.
+    pub watch: WatchConfig,
 }
 
 /// Where groups and offsets live.
@@ -69,6 +72,7 @@ impl Default for GatewayConfig {
             connect_timeout_ms: 5_000,
             ask_timeout_ms: 5_000,
             own: OwnConfig::default(),
+            watch: WatchConfig::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod load;
 mod own;
 mod records;
 mod validate;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub use load::{ConfigError, Given};
 pub use own::{BothSides, OwnConfig};
 pub use records::RecordsConfig;
 pub use validate::{advertised, endpoints};
+pub use watch::WatchConfig;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

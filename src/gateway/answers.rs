@@ -154,10 +154,11 @@ impl Answers<'_> {
                 let _ = asker.send(frame.split_off(at));
                 Ok(())
             }
-            Expect::Coordinator(_) => {
+            Expect::Coordinator(ref seeking) => {
                 let piece = self.take(size).await?;
                 let frame = piece.bytes.get(4..).unwrap_or_default();
-                let answer = self.sought(frame, &pending).map_err(|why| unreadable(&pending, why))?;
+                let answer =
+                    self.sought(seeking, frame, &pending).map_err(|why| unreadable(&pending, why))?;
                 Ok(self.pump.insert(&answer).await?)
             }
             Expect::Local(_) | Expect::Ours(_) => Ok(()),

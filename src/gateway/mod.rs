@@ -10,6 +10,7 @@ mod brokers;
 mod connection;
 mod cursor;
 mod guard;
+mod keeper;
 mod link;
 mod listener;
 mod meter;
@@ -19,36 +20,36 @@ mod refresh;
 mod requests;
 mod rewrite;
 mod sasl;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch as signal};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use crate::admin;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, ConfigError, GatewayConfig, GatewayMode, ServerConfig, advertised, endpoints};
-use crate::coordinator::Coordinator;
+use crate::coordinator::guard::GuardPolicy;
 use crate::coordinator::quota::Quota;
-use crate::embed::OffsetStore;
 use crate::metrics::{GatewayMetrics, Metrics};
-use crate::server::forever::Forever;
-use crate::server::{ServeError, open_store, space};
+use crate::server::ServeError;
 use brokers::{Brokers, NEW_LISTENERS, NewListener, Ports, bind};
 use connection::Target;
 use guard::Guard;
+use keeper::Keeper;
 use link::Memory;
 use meter::{BrokerMeter, Meters};
-use own::{Handover, Own};
+use own::Own;
 use pump::{Sink, Source};
 use refresh::Found;
+use watch::Watch;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -69,10 +70,14 @@ struct Shared {
     /// The same for answers.
     down: Memory,
     /// Whether a broker answers.
-    answers: watch::Sender<bool>,
+    answers: signal::Sender<bool>,
     guard: Arc<Guard>,
     /// In mode `own`.
-    own: Option<Own>,
+    own: Option<Arc<Own>>,
+    /// Whoever has the store, if there is one.
+    keeper: Arc<Keeper>,
+    /// What is learned of the cluster, and who is asked what it knows.
+    watch: Watch,
     lines: Quota,
 }
 
@@ -123,18 +128,14 @@ pub struct Gateway {
     shared: Arc<Shared>,
     found: Found,
     admin: Option<(TcpListener, SocketAddr)>,
-    offsets: OffsetStore,
-    coordinator: Arc<Coordinator>,
-    data_dir: PathBuf,
+    /// The keeper at work; ends with the gateway, however that ends.
+    keeping: JoinSet<()>,
     ready_line: String,
 }
 
-/// How often it is looked whether the store still works.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
-
 impl Gateway {
     /// Opens the store, binds the bootstrap listener, asks the cluster for its brokers and binds a listener for each. A
-    /// cluster that does not answer is no error: it may come yet.
+    /// cluster that does not answer is no error, nor is a store that does not open: they may come yet.
     pub async fn start(config: &Config) -> Result<Self, ServeError> {
         let gateway = &config.gateway;
         let upstream = endpoints("gateway.upstream", &gateway.upstream)?;
@@ -144,13 +145,6 @@ impl Gateway {
         }
         let (metrics, gateway_metrics) = Metrics::with_gateway();
         let (metrics, gateway_metrics) = (Arc::new(metrics), Arc::new(gateway_metrics));
-        let offsets = open_store(config, &metrics)?;
-        if gateway.mode == GatewayMode::Guard {
-            own::handover::guard_begins(&offsets)?;
-        }
-        let coordinator = Coordinator::new(offsets.clone(), config, metrics.clone(), Arc::new(SystemClock))?;
-        let coordinator = Arc::new(coordinator);
-
         let listen: SocketAddr = config.listen.parse().map_err(|_| ConfigError {
             place: "listen".to_owned(),
             why: format!("{:?} is not an address", config.listen),
@@ -176,16 +170,24 @@ impl Gateway {
         let (new, bound) = mpsc::channel(NEW_LISTENERS);
         let server = &config.server;
         let patience = Duration::from_millis(server.request_read_timeout_ms);
-        let tenant = guard::tenant(&offsets, &config.tenant)?;
-        let guard = Guard::new(coordinator.clone(), tenant, &config.tenant, gateway_metrics.clone());
-        let own = match gateway.mode {
-            GatewayMode::Guard => None,
-            GatewayMode::Own => {
-                let metrics = gateway_metrics.clone();
-                let handover = Handover::open(coordinator.clone(), &offsets, gateway, metrics)?;
-                Some(Own::new(config, coordinator.clone(), tenant, handover))
-            }
-        };
+        let tenant: Arc<str> = config.tenant.as_str().into();
+        metrics.gauges.start_seconds.set(SystemClock.now_ms() as f64 / 1e3);
+        let turns = ["store_opened", "store_lost"].map(|what| gateway_metrics.guard(what));
+        let keeper = Arc::new(Keeper::new(config, metrics.clone(), vec![tenant.clone()], turns));
+        let (mut keeping, seen) = (JoinSet::new(), keeper.coordinator());
+        keeping.spawn(keeper.clone().run());
+        let ask = Duration::from_millis(gateway.ask_timeout_ms);
+        let watch = Watch::new(gateway.watch.clone(), ask, keeper.clone(), tenant.clone(), &gateway_metrics);
+        let guard = Guard::new(
+            keeper.clone(),
+            GuardPolicy::new(config),
+            tenant,
+            metrics.tenant(&config.tenant),
+            gateway_metrics.clone(),
+            ask,
+        );
+        let own = (gateway.mode == GatewayMode::Own)
+            .then(|| Arc::new(Own::new(config, keeper.clone(), &metrics, gateway_metrics.clone())));
         let shared = Arc::new(Shared {
             config: gateway.clone(),
             server: server.clone(),
@@ -198,14 +200,13 @@ impl Gateway {
             gateway_metrics,
             up: Memory::new(server.request_memory_bytes, server.max_request_bytes, patience),
             down: Memory::new(server.response_memory_bytes, server.max_response_bytes, patience),
-            answers: watch::Sender::new(false),
+            answers: signal::Sender::new(false),
             guard: Arc::new(guard),
             own,
+            keeper: keeper.clone(),
+            watch,
             lines: Quota::default(),
         });
-        if let Some(own) = &shared.own {
-            own.connect(&shared);
-        }
         let admin = match config.admin_address()? {
             None => None,
             Some(address) => {
@@ -227,15 +228,20 @@ impl Gateway {
         }
         let brokers = shared.brokers.all().iter().map(|b| format!("{}:{}", b.id, b.port)).collect::<Vec<_>>();
         let admin_at = admin.as_ref().map_or("none".to_owned(), |(_, bound)| bound.to_string());
-        let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+        // The first commit is judged, if it can be.
+        keeper.first(seen).await;
+        if let Some(own) = &shared.own {
+            own.look(&shared).await;
+        }
         let ready_line = format!(
-            "offsetd gateway ready listen={bootstrap_at} brokers={} mode={} guard={} admin={admin_at} data={}",
+            "offsetd gateway ready listen={bootstrap_at} brokers={} mode={} guard={} admin={admin_at} store={} data={}",
             brokers.join(","),
             gateway.mode.as_str(),
             config.guard.mode.as_str(),
-            data_dir.display(),
+            if keeper.now().is_some() { "open" } else { "failed" },
+            keeper.data_dir().display(),
         );
-        Ok(Self { bootstrap, bound, shared, found, admin, offsets, coordinator, data_dir, ready_line })
+        Ok(Self { bootstrap, bound, shared, found, admin, keeping, ready_line })
     }
 
     /// The line that says that the gateway is ready.
@@ -244,9 +250,9 @@ impl Gateway {
     }
 
     /// Serves until `stop` becomes true; then drains and closes the store.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ServeError> {
+    pub async fn run(mut self, mut stop: signal::Receiver<bool>) -> Result<(), ServeError> {
         let drain = Duration::from_millis(self.shared.server.drain_timeout_ms);
-        let (draining, drained) = watch::channel(false);
+        let (draining, drained) = signal::channel(false);
         let slots = Arc::new(Semaphore::new(self.shared.server.max_connections));
         let mut listeners = JoinSet::new();
         let stand = |socket, target| {
@@ -255,48 +261,30 @@ impl Gateway {
         listeners.spawn(stand(self.bootstrap, Target::Any));
         let admin = self.admin.map(|(listener, _)| {
             // What it knows is the cluster's: nobody tells it bounds.
-            let (coordinator, failed) = (self.coordinator.clone(), self.coordinator.failed());
-            let state = admin::State::new(coordinator, drained.clone(), failed, false)
-                .with_upstream(self.shared.answers.subscribe());
+            let (coordinator, metrics) = (self.shared.keeper.coordinator(), self.shared.metrics.clone());
+            let answers = self.shared.answers.subscribe();
+            let state = admin::State::of_gateway(coordinator, metrics, drained.clone(), answers);
             let config = self.shared.server.clone();
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });
         let refresh = tokio::spawn(refresh::run(self.shared.clone(), self.found));
-        let space = tokio::spawn(space::watch(self.coordinator.clone(), self.data_dir).await);
-        let coordinator = self.coordinator.clone();
-        // A store that has failed is said by readiness and metrics; records go on without it.
-        let probe = tokio::spawn(async move {
-            loop {
-                sleep(PROBE_EVERY).await;
-                coordinator.probe();
-            }
-        });
-        // Groups live here: so do their timers.
-        let mut forever = self.shared.own.as_ref().map(|own| Forever::start(&self.coordinator, own.expiry()));
-        let handing = self.shared.own.as_ref().map(Own::hand_over);
-        let failed = self.coordinator.failed();
+        let mut owning = Box::pin(Own::follow(self.shared.clone()));
         let mut ended_by_itself = false;
+        let watch = tokio::spawn(watch::run(self.shared.clone()));
         loop {
-            let one_ended = async {
-                match &mut forever {
-                    Some(forever) => forever.one_ended().await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 // A sender that is gone counts as "stop".
                 _ = stop.wait_for(|stop| *stop) => break,
-                what = one_ended => {
-                    forever = None;
-                    // With the store they may end too: then groups are told to come again, and records pass.
-                    if failed.borrow().is_none() {
-                        tracing::error!("the task of {what} has ended by itself");
-                        ended_by_itself = true;
-                        break;
-                    }
+                what = &mut owning => {
+                    tracing::error!("the task of {what} has ended by itself");
+                    ended_by_itself = true;
+                    break;
                 }
                 Some(new) = self.bound.recv() => {
                     listeners.spawn(stand(new.socket, Target::One(new.broker)));
+                }
+                Some(ended) = self.keeping.join_next() => {
+                    tracing::error!("the store's task ended by itself; this is a bug: {ended:?}");
                 }
                 Some(ended) = listeners.join_next() => {
                     if let Err(error) = ended {
@@ -307,11 +295,7 @@ impl Gateway {
         }
         tracing::info!("stopping: no new connections, finishing what is under way");
         draining.send_replace(true);
-        [refresh, space, probe].iter().for_each(JoinHandle::abort);
-        if let Some(forever) = &forever {
-            forever.stop();
-        }
-        let by = Instant::now() + drain;
+        [refresh, watch].iter().for_each(JoinHandle::abort);
         let all_done = async { while listeners.join_next().await.is_some() {} };
         if timeout(drain, all_done).await.is_err() {
             tracing::warn!("some connections did not end in time; closing them");
@@ -320,13 +304,11 @@ impl Gateway {
         if let Some(admin) = admin {
             admin.abort();
         }
-        if let (Some(own), Some(handing)) = (&self.shared.own, handing) {
-            own.handed_over(handing, by).await;
+        if let Some(own) = &self.shared.own {
+            own.stop().await;
         }
-        let offsets = self.offsets;
-        // Folding may take a moment; it is not for a runtime thread.
-        let closed = tokio::task::spawn_blocking(move || offsets.close()).await;
-        closed.unwrap_or(Ok(()))?;
+        self.keeping.shutdown().await;
+        self.shared.keeper.close().await?;
         if ended_by_itself { Err(ServeError::EndedByItself) } else { Ok(()) }
     }
 }

@@ -1,5 +1,5 @@
-//! The tasks that go on for as long as groups live here: timers of groups, retention, logs in memory, gaps. One watch over all
-//! of them: a panic in one is a bug that must not go unnoticed.
+//! The tasks that go on for as long as groups live here: timers of groups, retention, logs in memory, gaps (a gateway looks for
+//! those by itself, whatever its mode). One watch over all of them: a panic in one is a bug that must not go unnoticed.
 
 use std::sync::Arc;
 
@@ -20,15 +20,18 @@ pub(crate) struct Forever {
 }
 
 impl Forever {
-    /// Starts them.
-    pub(crate) fn start(coordinator: &Arc<Coordinator>, expiry: Expiry) -> Self {
+    /// Starts them; the look for gaps only if it is nobody else's.
+    pub(crate) fn start(coordinator: &Arc<Coordinator>, expiry: Expiry, gaps: bool) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let wall = clock.clone();
         Self {
             members: tokio::spawn(coordinator.members.clone().run(move || wall.now_ms())),
             expiry: tokio::spawn(expiry.run(coordinator.clone(), clock)),
             logs: tokio::spawn(coordinator.clone().look_after_logs()),
-            gaps: tokio::spawn(GapLook::default().run(coordinator.clone())),
+            gaps: match gaps {
+                true => tokio::spawn(GapLook::default().run(coordinator.clone())),
+                false => tokio::spawn(std::future::pending()),
+            },
         }
     }
 
@@ -45,5 +48,11 @@ impl Forever {
     /// Ends them.
     pub(crate) fn stop(&self) {
         [&self.members, &self.expiry, &self.logs, &self.gaps].into_iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Drop for Forever {
+    fn drop(&mut self) {
+        self.stop();
     }
 }

@@ -181,7 +181,7 @@ impl Server {
             let config = self.server;
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });
-        let mut forever = Forever::start(&self.coordinator, self.expiry);
+        let mut forever = Forever::start(&self.coordinator, self.expiry, true);
         let probing = async {
             loop {
                 tokio::time::sleep(PROBE_EVERY).await;

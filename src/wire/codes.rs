@@ -148,6 +148,15 @@ pub fn of_commit(refusal: &Refusal, version: i16, regression: RefusalCode) -> Co
     }
 }
 
+/// A gateway cannot ask its cluster whether a client may do this: it looks for its coordinator anew, and waits there.
+pub const NOT_ASKED: Code = NOT_COORDINATOR;
+
+/// The code of a request to a group that a gateway does not have yet. Who says that it is a member (`claims`) is none here,
+/// and is to give up its partitions: told to wait, it would go on with them. All others wait, and come again.
+pub fn of_group_elsewhere(claims: bool) -> Code {
+    if claims { UNKNOWN_MEMBER_ID } else { COORDINATOR_LOAD_IN_PROGRESS }
+}
+
 /// The code of a partition taken out of a commit within a transaction, which must not go on without it: the application
 /// aborts it (from version 4 on, KIP-890), or is fenced out of it.
 pub fn of_txn_commit(version: i16) -> Code {

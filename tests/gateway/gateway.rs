@@ -1,5 +1,6 @@
 //! An `offsetd gateway` in front of the cluster, in a directory of its own, which can be killed and started again.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
@@ -30,16 +31,20 @@ pub struct Gateway {
 impl Gateway {
     /// Guard mode: `observe`, `reject` or `clamp`.
     pub fn start(cluster: &Cluster, guard: &str) -> Self {
-        Self::start_as(cluster, guard, "guard", "")
+        Self::with(cluster, &["--guard", guard], "")
     }
 
-    /// Mode `own`, and settings of `[gateway.own]`.
+    /// Mode `own`, with settings of `[gateway.own]`.
     pub fn start_own(cluster: &Cluster, settings: &str) -> Self {
-        Self::start_as(cluster, "reject", "own", settings)
+        let settings = format!("[groups]\ninitial_rebalance_delay_ms = 0\n[gateway.own]\n{settings}");
+        Self::with(cluster, &["--guard", "reject", "--mode", "own"], &settings)
     }
 
-    fn start_as(cluster: &Cluster, guard: &str, mode: &str, settings: &str) -> Self {
+    /// With arguments and settings (TOML) of its own.
+    pub fn with(cluster: &Cluster, arguments: &[&str], settings: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("offsetd-gateway-").tempdir().expect("make a directory");
+        let config = dir.path().join("offsetd.toml");
+        fs::write(&config, settings).expect("write its settings");
         // The listener for a broker is `base` and its id; bootstrap and admin come after those.
         let count = BROKERS.len() as u16;
         let base = free_ports(count + 3);
@@ -48,8 +53,6 @@ impl Gateway {
         let binary =
             std::env::var("OFFSETD_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_offsetd").to_owned());
         let (listen, data) = (address.to_string(), dir.path().join("data").display().to_string());
-        let file = dir.path().join("offsetd.toml");
-        std::fs::write(&file, format!("[gateway.own]\n{settings}")).expect("write its settings");
         let words = [
             &binary,
             "gateway",
@@ -65,14 +68,10 @@ impl Gateway {
             &data,
             "--admin-listen",
             &admin.to_string(),
-            "--guard",
-            guard,
             "--config",
-            &file.display().to_string(),
-            "--mode",
-            mode,
+            &config.display().to_string(),
         ];
-        let command = words.iter().map(|word| (*word).to_owned()).collect();
+        let command = words.iter().chain(arguments).map(|word| (*word).to_owned()).collect();
         let mut gateway = Self { command, process: None, address, base, admin, dir };
         gateway.come_back();
         gateway

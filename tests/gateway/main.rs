@@ -18,6 +18,7 @@ mod load;
 #[path = "../clients/member.rs"]
 #[allow(dead_code, reason = "the clients' own tests use all of it")]
 mod member;
+mod own;
 mod peer;
 mod process;
 mod program;

@@ -179,6 +179,13 @@ pub fn witness() -> Command {
     command
 }
 
+/// A Python program of this directory, without its arguments.
+pub fn python(program: &str) -> Command {
+    let mut command = Command::new(clients().join("python/bin/python"));
+    command.arg("-B").arg(root().join("tests/gateway/python").join(program));
+    command
+}
+
 /// One of Kafka's own tools that run for a while, by its class.
 pub fn kafka_tool(class: &str) -> Command {
     let mut command = Command::new("java");

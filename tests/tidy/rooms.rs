@@ -1,7 +1,7 @@
 //! The rooms of the house, and which of the others each may use.
 
 /// Rooms and what each may know besides itself, from the top down: no room knows one above it.
-pub const ROOMS: &[(&str, &[&str])] = &[
+pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     (
         "cli",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use kafka_protocol::messages::ApiKey;
 
+use super::positions::Place;
 use crate::gateway::cursor::{Cursor, Unreadable, Writer};
 use crate::gateway::requests::{Head, body};
 use crate::model::offset::{NO_EPOCH, Proposal};
@@ -100,6 +101,11 @@ impl Asked {
     /// How many partitions.
     pub(in crate::gateway) fn len(&self) -> usize {
         self.topics.iter().map(|topic| topic.partitions.len()).sum()
+    }
+
+    /// Every place, in order.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        self.items().map(|(name, partition)| (name.clone(), partition.index))
     }
 
     /// Every partition with its topic's name, in order.

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use kafka_protocol::messages::ApiKey;
 use tokio::time::{Duration, Instant};
 
+use super::Side;
 use super::concerns::{Concerns, right};
 use super::handover::Standing;
+use super::live::Live;
 use super::questions::{MOST_ASKED, TopicSaid};
-use super::{Own, Side};
 use crate::api::Barred;
 use crate::gateway::link::End;
 use crate::gateway::requests::{Head, Requests};
@@ -73,7 +74,7 @@ impl Requests<'_> {
     /// What of all this is not to be touched. Asks the cluster for what is not known.
     pub(super) async fn barred(
         &mut self,
-        own: &Own,
+        live: &Live,
         side: &mut Side,
         head: Head,
         concerns: &Concerns,
@@ -81,7 +82,7 @@ impl Requests<'_> {
     ) -> Result<Barred, End> {
         let mut barred = Barred::default();
         if head.api.key == ApiKey::ListGroups as i16 {
-            self.bar_listing(own, client_id, &mut barred).await?;
+            self.bar_listing(live, client_id, &mut barred).await?;
             return Ok(barred);
         }
         let right = right(head);
@@ -89,17 +90,11 @@ impl Requests<'_> {
         for group in &concerns.groups {
             // Who may not ask for it brings nothing over.
             let may = side.grants.groups.get(&(right, group.clone())) == Some(true);
-            if may && own.handover.standing(own.tenant, group).await == Standing::NotYet {
-                // Members would go on with what they have, for as long as they are only told to wait.
-                let code = if concerns.as_member {
-                    codes::UNKNOWN_MEMBER_ID
-                } else {
-                    codes::COORDINATOR_LOAD_IN_PROGRESS
-                };
-                barred.bar_group(group, code);
+            if may && live.handover.standing(live.tenant, group).await == Standing::NotYet {
+                barred.bar_group(group, codes::of_group_elsewhere(concerns.claims_membership));
             }
         }
-        let topics = self.topics(own, concerns);
+        let topics = self.topics(live, concerns);
         self.bar_topics(side, head, topics, client_id, &mut barred).await?;
         Ok(barred)
     }
@@ -130,19 +125,20 @@ impl Requests<'_> {
         for group in groups {
             match side.grants.groups.get(&(right, group.clone())) {
                 Some(true) => {}
+                // Whether it may is more than whose it is.
                 Some(false) => barred.bar_group(group, codes::GROUP_AUTHORIZATION_FAILED),
-                None => barred.bar_group(group, codes::NOT_COORDINATOR),
+                None => barred.bar_group(group, codes::NOT_ASKED),
             }
         }
         Ok(())
     }
 
     /// The topics concerned: those named, and those that a group has positions on of which all are asked for.
-    fn topics(&self, own: &Own, concerns: &Concerns) -> Vec<(Arc<str>, Partition)> {
+    fn topics(&self, live: &Live, concerns: &Concerns) -> Vec<(Arc<str>, Partition)> {
         let mut topics = concerns.topics.clone();
         for group in &concerns.all_of {
             // A store that cannot say has no positions to tell either.
-            let all = own.room.coordinator.fetch_all(own.tenant, group).unwrap_or_default();
+            let all = live.room.coordinator.fetch_all(live.tenant, group).unwrap_or_default();
             let names: BTreeSet<&str> = all.iter().map(|offset| offset.stream.as_str()).collect();
             topics.extend(names.into_iter().map(|name| (name.into(), 0)));
         }
@@ -192,7 +188,7 @@ impl Requests<'_> {
                 _ if nowhere.contains(topic) => {
                     barred.bar_topic(topic, 0, codes::UNKNOWN_TOPIC_OR_PARTITION);
                 }
-                _ => barred.bar_topic(topic, 0, codes::STORE_UNAVAILABLE),
+                _ => barred.bar_topic(topic, 0, codes::COORDINATOR_LOAD_IN_PROGRESS),
             }
         }
         Ok(())
@@ -202,7 +198,7 @@ impl Requests<'_> {
     /// id of those alive tells all, the others none.
     async fn bar_listing(
         &mut self,
-        own: &Own,
+        live: &Live,
         client_id: Option<&str>,
         barred: &mut Barred,
     ) -> Result<(), End> {
@@ -219,7 +215,7 @@ impl Requests<'_> {
             return Ok(());
         }
         // A store that cannot say is found out by who lists.
-        let groups = own.room.coordinator.groups(own.tenant).unwrap_or_default();
+        let groups = live.room.coordinator.groups(live.tenant).unwrap_or_default();
         let groups: Vec<Arc<str>> = groups.iter().map(|group| group.as_str().into()).collect();
         for some in groups.chunks(MOST_ASKED) {
             let said = self.ask_describe(client_id, some).await?;

@@ -16,10 +16,10 @@ pub(super) struct Concerns {
     pub(super) groups: Vec<Arc<str>>,
     /// Each once, with the highest partition named.
     pub(super) topics: Vec<(Arc<str>, Partition)>,
+    /// Whoever asks says that it is a member.
+    pub(super) claims_membership: bool,
     /// Groups of which all topics are asked for.
     pub(super) all_of: Vec<Arc<str>>,
-    /// Whoever asks says that it is a member of its group.
-    pub(super) as_member: bool,
 }
 
 /// The right that an API needs on its groups.
@@ -36,14 +36,14 @@ impl Concerns {
     pub(super) fn read(frame: &[u8], head: Head) -> Result<Self, Unreadable> {
         let cursor = &mut body(frame, head)?;
         let mut all = Self::default();
-        match ApiKey::try_from(head.api.key) {
-            Ok(ApiKey::ListGroups) => {}
-            Ok(ApiKey::DescribeGroups | ApiKey::DeleteGroups) => {
+        match ApiKey::try_from(head.api.key).ok() {
+            Some(ApiKey::ListGroups) => {}
+            Some(ApiKey::DescribeGroups | ApiKey::DeleteGroups) => {
                 for _ in 0..cursor.count()? {
                     all.group(cursor.text()?);
                 }
             }
-            Ok(ApiKey::OffsetFetch) if head.version >= 8 => {
+            Some(ApiKey::OffsetFetch) if head.version >= 8 => {
                 for _ in 0..cursor.count()? {
                     let group = all.group(cursor.text()?);
                     if head.version >= 9 {
@@ -54,17 +54,17 @@ impl Concerns {
                     cursor.tags()?;
                 }
             }
-            Ok(ApiKey::OffsetFetch) => {
+            Some(ApiKey::OffsetFetch) => {
                 let group = all.group(cursor.text()?);
                 all.fetched(group, cursor)?;
             }
-            Ok(ApiKey::OffsetDelete) => {
+            Some(ApiKey::OffsetDelete) => {
                 all.group(cursor.text()?);
                 all.named(cursor, |cursor| cursor.i32())?;
             }
-            Ok(ApiKey::OffsetCommit) => {
+            Some(ApiKey::OffsetCommit) => {
                 all.group(cursor.text()?);
-                all.as_member = cursor.i32()? >= 0;
+                all.claims_membership = cursor.i32()? >= 0;
                 cursor.text()?;
                 if head.version >= 7 {
                     cursor.text()?;
@@ -81,12 +81,11 @@ impl Concerns {
                     Ok(partition)
                 })?;
             }
-            // The group is the first field of all others.
-            Ok(ApiKey::Heartbeat | ApiKey::SyncGroup) => {
+            key => {
+                // The group is the first field of all others.
                 all.group(cursor.text()?);
-                all.as_member = true;
+                all.claims_membership = key != Some(ApiKey::JoinGroup);
             }
-            _ => _ = all.group(cursor.text()?),
         }
         all.groups.sort();
         all.groups.dedup();

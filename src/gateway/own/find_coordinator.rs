@@ -14,18 +14,23 @@ const GROUP: i8 = 0;
 
 /// A question for the coordinators of groups that the cluster has not answered yet.
 ///
-/// A group that is not ours yet has its coordinator here, too: its clients wait with their next request. Those that were members
-/// in the cluster and have come over would go on with their partitions for as long as they find no coordinator.
+/// A group that is not ours yet has its coordinator here, too: its clients wait with their next request. One that was a member in
+/// the cluster and has come over would go on with its partitions for as long as it finds no coordinator.
 #[derive(Debug)]
-pub(in crate::gateway) struct Seeking;
+pub(in crate::gateway) struct Seeking {
+    /// Without a store, none is.
+    none: bool,
+}
 
 impl Requests<'_> {
     /// Passes the question on.
     pub(in crate::gateway) async fn find_coordinator(&mut self, head: Head) -> Result<(), End> {
         let piece = self.take(head).await?;
         let kind = asked(&piece.bytes, head).map_err(|why| head.malformed(why))?;
-        let expect = if kind == GROUP { Expect::Coordinator(Seeking) } else { Expect::Rewrite };
-        self.forward(head, expect, &piece.bytes).await
+        let own = self.link.shared.own.as_ref().filter(|_| kind == GROUP);
+        let Some(own) = own else { return self.forward(head, Expect::Rewrite, &piece.bytes).await };
+        let seeking = Seeking { none: own.now().is_none() };
+        self.forward(head, Expect::Coordinator(seeking), &piece.bytes).await
     }
 }
 
@@ -44,7 +49,12 @@ type Node = (i32, String, u16);
 
 impl Answers<'_> {
     /// The cluster's answer, with us in it.
-    pub(in crate::gateway) fn sought(&self, frame: &[u8], pending: &Pending) -> Result<Vec<u8>, Unreadable> {
+    pub(in crate::gateway) fn sought(
+        &self,
+        seeking: &Seeking,
+        frame: &[u8],
+        pending: &Pending,
+    ) -> Result<Vec<u8>, Unreadable> {
         let Pending { api, version, .. } = pending;
         let flexible = api.flexible(*version);
         let at = answer_body(frame, api.answer_header(*version))?;
@@ -57,7 +67,7 @@ impl Answers<'_> {
             let code = cursor.i16()?;
             let message = if *version >= 1 { cursor.text()? } else { None };
             let theirs = (cursor.i32()?, cursor.text()?.unwrap_or_default(), cursor.i32()?);
-            let (code, node) = self.instead(code, theirs);
+            let (code, node) = self.instead(code, !seeking.none, theirs);
             let mut instead = Writer::new(flexible);
             instead.i16(code);
             if *version >= 1 {
@@ -71,7 +81,7 @@ impl Answers<'_> {
                 let start = cursor.at();
                 let theirs = (cursor.i32()?, cursor.text()?.unwrap_or_default(), cursor.i32()?);
                 let (code, message) = (cursor.i16()?, cursor.text()?);
-                let (code, node) = self.instead(code, theirs);
+                let (code, node) = self.instead(code, !seeking.none, theirs);
                 let mut instead = Writer::new(flexible);
                 put(&mut instead, node);
                 instead.i16(code);
@@ -92,13 +102,16 @@ impl Answers<'_> {
     }
 
     /// What is said instead of the cluster's code and node.
-    fn instead(&self, code: Code, (id, host, port): (i32, &str, i32)) -> (Code, Option<Node>) {
+    fn instead(&self, code: Code, is_ours: bool, (id, host, port): (i32, &str, i32)) -> (Code, Option<Node>) {
         // Its answer may be the first to name a broker.
         let theirs = self.told().told(id, host, port).map(|(host, port)| (id, host, port));
         // That the cluster has no coordinator is nothing to us.
         let granted = matches!(code, codes::NONE | codes::COORDINATOR_NOT_AVAILABLE);
         if !granted {
             return (code, None);
+        }
+        if !is_ours {
+            return (codes::COORDINATOR_NOT_AVAILABLE, None);
         }
         let here = self.link.broker().map(|broker| (broker.id, self.link.host.clone(), broker.port));
         // Where this connection goes may have a name here that the cluster does not use.

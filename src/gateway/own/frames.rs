@@ -7,20 +7,24 @@
 //!   is read within bounds, so that one that hangs up is noticed, and the broker is asked something now and then, so that it
 //!   does not take the connection for idle.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use kafka_protocol::messages::ApiKey;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::concerns::Concerns;
+use super::live::Live;
 use super::{Own, Side};
-use crate::api::{self, Answer, Parked, PendingCommit, Reply, Unanswerable};
-use crate::gateway::guard::messages::Asked;
-use crate::gateway::link::{End, Expect};
+use crate::api::{self, Answer, Barred, Parked, PendingCommit, Reply, Unanswerable};
+use crate::gateway::guard::messages::{Asked, Partition};
+use crate::gateway::link::{End, Expect, Link};
 use crate::gateway::requests::{Head, Requests, client_id};
 use crate::metrics::ApiMeter;
 use crate::model::names::cut;
+use crate::model::offset::{Judgement, Mode, judge};
 use crate::wire::codes;
 
 /// What a client may send behind a request that waits, before no more is read.
@@ -41,19 +45,19 @@ enum Made {
     /// With its share of the memory for answers.
     Now { frame: BytesMut, _memory: Option<OwnedSemaphorePermit> },
     /// A commit that waits for its sync, with its share of the memory for requests.
-    Later(Box<PendingCommit>, Option<OwnedSemaphorePermit>),
+    Later { commit: Box<PendingCommit>, memory: Option<OwnedSemaphorePermit> },
 }
 
 impl Ours {
     /// Waits for the frame. What comes with it is held until it is written.
     pub(in crate::gateway) async fn frame(&mut self) -> Result<&[u8], Unanswerable> {
-        if let Made::Later(commit, memory) = &mut self.answer {
+        if let Made::Later { commit, memory } = &mut self.answer {
             let frame = commit.finish().await?;
             self.answer = Made::Now { frame, _memory: memory.take() };
         }
         match &self.answer {
             Made::Now { frame, .. } => Ok(frame),
-            Made::Later(..) => Ok(&[]),
+            Made::Later { .. } => Ok(&[]),
         }
     }
 
@@ -79,19 +83,38 @@ impl Requests<'_> {
         let (mut frame, memory) = self.take(head).await?.into_parts();
         let since = Instant::now();
         let concerns = Concerns::read(&frame, head).map_err(|why| head.malformed(why))?;
+        let commit = if head.api.key == ApiKey::OffsetCommit as i16 {
+            let max_items = self.link.shared.server.max_items_per_request;
+            Some(Asked::read(&frame, head, max_items).map_err(|why| head.malformed(why))?)
+        } else {
+            None
+        };
         let client_id = client_id(&frame).map(str::to_owned);
-        let admitted = api::admit(frame.split_off(4), &own.room).map_err(|why| unanswerable(head, &why))?;
+        let admitted = own.admit(frame.split_off(4)).map_err(|why| unanswerable(head, &why))?;
         let asked = (admitted.meter(), since);
         if !(side.calm && admitted.may_share_a_sync()) {
             self.all_answered().await?;
             side.calm = true;
         }
-        side.peer.barred = self.barred(own, side, head, &concerns, client_id.as_deref()).await?;
+        let Some(live) = own.now() else {
+            self.link.shared.gateway_metrics.own("no_store").inc();
+            let refused = api::refuse(admitted, codes::STORE_UNAVAILABLE);
+            let Ok(Reply::Now(frame, memory)) = refused else {
+                return Err(head.malformed("it cannot be answered"));
+            };
+            let answer = Made::Now { frame, _memory: memory };
+            return self.expect(head.pending(Expect::Ours(Box::new(Ours { answer, asked })))).await;
+        };
+        side.peer.tenant = live.tenant;
+        side.peer.barred = self.barred(&live, side, head, &concerns, client_id.as_deref()).await?;
+        if let Some(commit) = commit {
+            explain(self.link, &live, &commit, &mut side.peer.barred).await;
+        }
         side.peer.principal = self.link.principal();
-        let reply = api::handle(admitted, &own.room, &side.peer, &mut side.actor).await;
+        let reply = api::handle(admitted, &live.room, &side.peer, &mut side.actor).await;
         let answer = match reply.map_err(|why| unanswerable(head, &why))? {
             Reply::Now(frame, memory) => Made::Now { frame, _memory: memory },
-            Reply::Later(commit) => Made::Later(commit, memory),
+            Reply::Later(commit) => Made::Later { commit, memory },
             Reply::Parked(parked) => {
                 // The request is taken in; what is held of it counts in its group.
                 drop(memory);
@@ -156,6 +179,32 @@ impl Requests<'_> {
         let codes = vec![codes::of_txn_commit(head.version); asked.len()];
         let answer = asked.answer(head, 0, &codes);
         self.expect(head.pending(Expect::Local(answer))).await
+    }
+}
+
+/// What would be refused because it goes back may be explained by the cluster: a topic made anew is another one, without
+/// positions. While that cannot be asked, such a partition is to come again.
+async fn explain(link: &Link, live: &Live, commit: &Asked, barred: &mut Barred) {
+    let coordinator = &live.room.coordinator;
+    let goes_back = |(name, partition): &(&Arc<str>, &Partition)| {
+        let standing = coordinator.standing(live.tenant, &commit.group, name, partition.index);
+        // A store that cannot say says so to the commit.
+        let Ok(Some(standing)) = standing else { return false };
+        matches!(judge(Some(&standing), &partition.proposal, Mode::Reject, 0, 0), Judgement::Refuse(_))
+    };
+    let guard = coordinator.guard.of_group(&live.room.config.tenant, &commit.group);
+    let is_guarded = |name: &str| matches!(guard.mode(name), Mode::Reject | Mode::Clamp);
+    let back: BTreeSet<&str> =
+        commit.items().filter(|it| is_guarded(it.0) && goes_back(it)).map(|(name, _)| &**name).collect();
+    let watch = &link.shared.watch;
+    // Nobody wants it watched: then what stands is what counts.
+    if back.is_empty() || link.shared.config.watch.interval_ms == 0 {
+        return;
+    }
+    let topics: Vec<&str> = back.into_iter().collect();
+    if watch.confirm_for(Some(live.tenant), &topics).await.is_err() {
+        link.shared.gateway_metrics.own("not_explained").inc();
+        topics.iter().for_each(|topic| barred.bar_topic(topic, 0, codes::COORDINATOR_LOAD_IN_PROGRESS));
     }
 }
 

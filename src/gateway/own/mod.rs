@@ -1,117 +1,33 @@
 //! Mode `own`: groups and offsets live here, everything else in the cluster. The group APIs of every connection, whichever
 //! broker it is to, are answered by the one coordinator of this process; the rest passes as in mode `guard`.
 //!
-//! Start with `frames` (the way of a request); `acl` keeps the cluster's word on who may do what, `questions` are the questions
-//! themselves, `find_coordinator` sends clients here.
+//! Start with `frames` (the way of a request); `live` is what there is while the store is open; `acl` keeps the cluster's word
+//! on who may do what, `questions` are the questions themselves, `find_coordinator` sends clients here, `handover` brings
+//! groups over.
 
 mod acl;
 mod concerns;
 mod find_coordinator;
 mod frames;
-pub(in crate::gateway) mod handover;
+mod handover;
+mod live;
 mod questions;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::StrBytes;
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
-use super::Shared;
 use super::apis::Api;
-use crate::api::{self, Barred, Meters, Peer, Room, Share};
-use crate::client::Error;
-use crate::config::Config;
-use crate::coordinator::Coordinator;
-use crate::coordinator::expiry::Expiry;
+use crate::api::{self, Barred, Peer};
 use crate::model::names::TenantId;
 use crate::model::op::Actor;
-use crate::server::budget;
 use acl::Grants;
 
 pub(super) use find_coordinator::Seeking;
 pub(super) use frames::Ours;
-pub(super) use handover::Handover;
-
-/// What all connections share in mode `own`.
-#[derive(Debug)]
-pub(super) struct Own {
-    room: Room,
-    share: Share,
-    tenant: TenantId,
-    tenant_name: Arc<str>,
-    handover: Handover,
-}
-
-impl Own {
-    pub(super) fn new(
-        config: &Config,
-        coordinator: Arc<Coordinator>,
-        tenant: TenantId,
-        handover: Handover,
-    ) -> Self {
-        let server = &config.server;
-        let metrics = coordinator.metrics.clone();
-        Self {
-            share: Share {
-                requests: budget(server.request_memory_bytes),
-                responses: budget(server.response_memory_bytes),
-                refusal_lines: Arc::default(),
-                meter: Arc::new(metrics.tenant(&config.tenant)),
-            },
-            room: Room {
-                coordinator,
-                meters: Meters::new(&metrics),
-                config: Arc::new(config.clone()),
-                node_id: server.node_id,
-                max_response_bytes: server.max_response_bytes,
-                max_items_per_request: server.max_items_per_request,
-                longest_wait: Duration::from_millis(server.idle_timeout_ms),
-                memory_wait: Duration::from_millis(server.write_timeout_ms),
-            },
-            tenant,
-            tenant_name: config.tenant.as_str().into(),
-            handover,
-        }
-    }
-
-    /// The way to the cluster, for handing groups over.
-    pub(super) fn connect(&self, shared: &Arc<Shared>) {
-        let shared = Arc::downgrade(shared);
-        let dial = move || {
-            let shared = shared.upgrade();
-            async move {
-                match shared {
-                    Some(shared) => shared.cluster().await,
-                    // The gateway has ended.
-                    None => Err(Error::Bootstrap(Vec::new())),
-                }
-            }
-        };
-        self.handover.connect(dial, |_| async { Ok(()) });
-    }
-
-    /// Hands groups over for as long as the gateway runs.
-    pub(super) fn hand_over(&self) -> JoinHandle<()> {
-        tokio::spawn(self.handover.clone().run())
-    }
-
-    /// Clients have gone: the cluster is told the last of it, by then or within a second.
-    pub(super) async fn handed_over(&self, handing: JoinHandle<()>, by: Instant) {
-        handing.abort();
-        let _ = handing.await;
-        let left = by.saturating_duration_since(Instant::now());
-        self.handover.stop(left.max(Duration::from_secs(1))).await;
-    }
-
-    /// Retention of what lives here.
-    pub(super) fn expiry(&self) -> Expiry {
-        let config = &self.room.config;
-        Expiry::new(&config.retention, [(self.tenant, config.offsets_retention_ms(&self.tenant_name))])
-    }
-}
+pub(super) use handover::guard_begins;
+pub(super) use live::Own;
 
 /// What one connection keeps.
 #[derive(Debug)]
@@ -127,7 +43,8 @@ impl Side {
     /// Of a client that connects from here.
     pub(super) fn new(own: &Own, address: Arc<str>) -> Self {
         let peer = Peer {
-            tenant: own.tenant,
+            // Each request says which.
+            tenant: TenantId(0),
             tenant_name: own.tenant_name.clone(),
             cluster_id: StrBytes::default(),
             // Clients are sent here by FindCoordinator as the gateway answers it, and by nothing else.

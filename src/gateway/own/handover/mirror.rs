@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::links::{Links, Wires};
 use super::{Inner, Key};
@@ -207,7 +207,7 @@ impl Inner {
                 let (groups, lag) = self.mirror.lag();
                 self.metrics.mirror_groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
                 self.metrics.mirror_lag_ms.set(i64::try_from(lag.as_millis()).unwrap_or(i64::MAX));
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                sleep(Duration::from_millis(500)).await;
             }
         };
         tokio::join!(tell, self.mirror_for_ever(), self.mirror_for_ever());
@@ -273,7 +273,15 @@ impl Inner {
         let failed: Mutex<Vec<(Key, Behind)>> = Mutex::default();
         // What fails is not tried again: there is no later.
         let one = || async {
-            while let Ok((key, behind)) = self.mirror.next() {
+            loop {
+                let Ok((key, behind)) = self.mirror.next() else {
+                    // Whoever had one in hand when it was stopped is about to put it back.
+                    if self.mirror.lock().in_hand.is_empty() {
+                        break;
+                    }
+                    sleep(Duration::from_millis(5)).await;
+                    continue;
+                };
                 if !Box::pin(self.turn(key.clone(), behind)).await {
                     let mut waiting = self.mirror.lock();
                     if let Some(behind) = waiting.groups.remove(&key) {
