@@ -34,6 +34,12 @@ impl Gateway {
         Self::with(cluster, &["--guard", guard], "")
     }
 
+    /// Mode `own`, with settings of `[gateway.own]`.
+    pub fn start_own(cluster: &Cluster, settings: &str) -> Self {
+        let settings = format!("[groups]\ninitial_rebalance_delay_ms = 0\n[gateway.own]\n{settings}");
+        Self::with(cluster, &["--guard", "reject", "--mode", "own"], &settings)
+    }
+
     /// With arguments and settings (TOML) of its own.
     pub fn with(cluster: &Cluster, arguments: &[&str], settings: &str) -> Self {
         Self::before(&cluster.bootstrap(), arguments, settings)
@@ -107,6 +113,13 @@ impl Gateway {
         process.signal("TERM");
         let status = process.end();
         assert!(status.success(), "the gateway ended with {status}:\n{}", process.end_of_log());
+    }
+
+    /// Starts it anew in another mode, with what it has stored.
+    pub fn restart_in(&mut self, mode: &str) {
+        self.stop();
+        *self.command.last_mut().expect("a mode") = mode.to_owned();
+        self.come_back();
     }
 
     /// A metric of its own, by the text before the number; 0 if it is not there.

@@ -77,6 +77,8 @@ impl Both {
         }
     }
 
+    /// Name, what the cluster says of it, and for how long.
+    #[cfg(test)]
     pub(super) fn list(&self) -> Vec<(Arc<str>, String, Duration)> {
         let found = lock(&self.found);
         let one = |((_, group), it): (&Key, &Found)| (group.clone(), it.state.clone(), it.since.elapsed());
@@ -307,12 +309,11 @@ impl Inner {
     }
 
     fn ends(&self, key: &Key) {
-        let count = self.both.set(|all| _ = all.remove(key));
+        let mut after = Duration::ZERO;
+        let count = self.both.set(|all| after = all.remove(key).map_or(after, |found| found.since.elapsed()));
         self.metrics.both_sides.set(i64::try_from(count).unwrap_or(i64::MAX));
-        tracing::info!(
-            group = cut(&key.1),
-            "a group has no members in the cluster any more; those here go on"
-        );
+        let group = cut(&key.1);
+        tracing::info!(group, ?after, "a group has no members in the cluster any more; those here go on");
     }
 
     /// Of what members there have committed, what is ahead of ours.

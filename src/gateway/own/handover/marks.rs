@@ -45,6 +45,11 @@ impl Marks {
         Ok(Self { coordinator, tenant })
     }
 
+    /// Whose they are.
+    pub(super) fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
     /// Whether a group is ours. Looks into memory only.
     pub(super) fn has(&self, tenant: TenantId, group: &str) -> Result<bool, StoreError> {
         Ok(self.since_ms(tenant, group)?.is_some())
