@@ -23,7 +23,10 @@ struct Pair {
 fn pair() -> Pair {
     let mut upstream = World::configured("[streams]\ncatalogue = 'declared'\n[guard]\nmode = 'off'");
     upstream.client().make_topic("orders", 3);
-    let home = Home::new().gateway(upstream.address()).argument("--mode", "own").config(QUICK).with_admin();
+    // What is committed here stays here, so that it can be seen where it is.
+    let settings = format!("{QUICK}gateway.own.mirror = false\n");
+    let home =
+        Home::new().gateway(upstream.address()).argument("--mode", "own").config(&settings).with_admin();
     Pair { gateway: World::at(home), upstream }
 }
 
