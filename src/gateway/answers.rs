@@ -155,7 +155,7 @@ impl Answers<'_> {
                 Ok(())
             }
             Expect::Coordinator(ref seeking) => {
-                let piece = self.take(size).await?;
+                let piece = self.take(size, (pending.api, pending.version)).await?;
                 let frame = piece.bytes.get(4..).unwrap_or_default();
                 let answer =
                     self.sought(seeking, frame, &pending).map_err(|why| unreadable(&pending, why))?;

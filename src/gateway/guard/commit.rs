@@ -198,7 +198,7 @@ impl Requests<'_> {
     /// Asks the cluster what a group has committed; `None` if it does not say.
     async fn ask(&mut self, frame: &[u8], group: &str, places: &[Place]) -> Result<Option<Places>, End> {
         let question = positions::question(group, places);
-        let answer = self.own(frame, ApiKey::OffsetFetch, OWN_VERSION, &question).await?;
+        let answer = self.inquire(frame, ApiKey::OffsetFetch, OWN_VERSION, &question).await?;
         let Some(body) = answer else { return Ok(None) };
         let read = positions::read(&body, OWN_VERSION, false);
         let told = read.ok().and_then(|mut groups| groups.pop()).map(|(_, places)| places);

@@ -92,6 +92,7 @@ impl Requests<'_> {
             let may = side.grants.groups.get(&(right, group.clone())) == Some(true);
             if may && live.handover.standing(live.tenant, group).await == Standing::NotYet {
                 barred.bar_group(group, codes::of_group_elsewhere(concerns.claims_membership));
+                live.handover.has_come(live.tenant, group, &concerns.member);
             }
         }
         let topics = self.topics(live, concerns);

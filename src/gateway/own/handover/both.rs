@@ -60,6 +60,17 @@ struct Found {
 struct Noted {
     looked: HashMap<Key, Instant>,
     suspects: HashSet<Key>,
+    /// Members in the cluster that have come over.
+    come: HashSet<(Key, Arc<str>)>,
+}
+
+impl Noted {
+    /// The next of those, so many at a time.
+    fn take<T: Clone + Eq + std::hash::Hash>(from: &mut HashSet<T>) -> Vec<T> {
+        let some: Vec<T> = from.iter().take(MOST_IN_A_TICK).cloned().collect();
+        some.iter().for_each(|one| _ = from.remove(one));
+        some
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,6 +102,15 @@ impl Both {
     pub(super) fn suspect(&self, key: &Key) {
         let mut noted = lock(&self.noted);
         if noted.suspects.len() < MOST_NOTED && noted.suspects.insert(key.clone()) {
+            drop(noted);
+            self.sooner.notify_one();
+        }
+    }
+
+    /// A member in the cluster has come over.
+    pub(super) fn has_come(&self, key: Key, member: Arc<str>) {
+        let mut noted = lock(&self.noted);
+        if noted.come.len() < MOST_NOTED && noted.come.insert((key, member)) {
             drop(noted);
             self.sooner.notify_one();
         }
@@ -159,13 +179,16 @@ impl Inner {
         let mut looked = Instant::now();
         loop {
             let _ = timeout(TICK.min(interval), self.both.sooner.notified()).await;
-            let suspects: Vec<Key> = {
+            let (suspects, come) = {
                 let mut noted = lock(&self.both.noted);
-                let some: Vec<Key> = noted.suspects.iter().take(MOST_IN_A_TICK).cloned().collect();
-                some.iter().for_each(|key| _ = noted.suspects.remove(key));
-                some
+                (Noted::take(&mut noted.suspects), Noted::take(&mut noted.come))
             };
             let mut result = Ok(());
+            for (key, member) in come {
+                if result.is_ok() {
+                    result = Box::pin(self.leave_there(&key, &member)).await;
+                }
+            }
             for key in suspects.into_iter().chain(self.both_due()) {
                 if result.is_ok() {
                     result = Box::pin(self.look_at(&key)).await;
@@ -266,6 +289,19 @@ impl Inner {
             None => {}
         }
         self.both.links.give(link);
+        Ok(())
+    }
+
+    /// A member that has come over leaves the group in the cluster. What does not work is done by its session's end.
+    async fn leave_there(&self, key: &Key, member: &str) -> Result<(), Unasked> {
+        let mut link = self.both.links.take().await?;
+        let left = link.cluster.leave(&key.1, member).await?;
+        self.both.links.give(link);
+        if left.is_ok() {
+            self.count("left_there");
+            let (group, member) = (cut(&key.1), cut(member));
+            tracing::info!(group, member, "a member has come over, and left the group in the cluster");
+        }
         Ok(())
     }
 

@@ -127,6 +127,15 @@ impl Handover {
         }
     }
 
+    /// A client that says that it is this member was told that the group is not ours yet. Then it is a member in the cluster, and
+    /// has come over to us: it leaves there, so that nobody waits for its session to end. Does not wait.
+    pub(in crate::gateway) fn has_come(&self, tenant: TenantId, group: &str, member: &str) {
+        // Of a group of ours it is one of our own, which was sent away.
+        if !member.is_empty() && matches!(self.0.marks.has(tenant, group), Ok(false)) {
+            self.0.both.has_come((tenant, group.into()), member.into());
+        }
+    }
+
     /// Groups that are live on both sides now, sorted: name, what the cluster says of them, and for how long.
     #[cfg(test)]
     pub(in crate::gateway) fn on_both_sides(&self) -> Vec<(Arc<str>, String, Duration)> {
