@@ -15,6 +15,7 @@ mod link;
 mod listener;
 mod meter;
 mod own;
+mod principals;
 mod pump;
 mod refresh;
 mod requests;
@@ -39,6 +40,7 @@ use crate::config::{Config, ConfigError, GatewayConfig, GatewayMode, ServerConfi
 use crate::coordinator::guard::GuardPolicy;
 use crate::coordinator::quota::Quota;
 use crate::metrics::{GatewayMetrics, Metrics};
+use crate::model::names::TenantId;
 use crate::server::ServeError;
 use brokers::{Brokers, NEW_LISTENERS, NewListener, Ports, bind};
 use connection::Target;
@@ -47,6 +49,7 @@ use keeper::Keeper;
 use link::Memory;
 use meter::{BrokerMeter, Meters};
 use own::Own;
+use principals::Principals;
 use pump::{Sink, Source};
 use refresh::Refresh;
 
@@ -73,6 +76,7 @@ struct Shared {
     /// Whether a broker answers.
     answers: watch::Sender<bool>,
     guard: Arc<Guard>,
+    principals: Principals,
     /// In mode `own`.
     own: Option<Arc<Own>>,
     /// Whoever has the store, if there is one.
@@ -92,6 +96,14 @@ impl Shared {
             }
         }
         all
+    }
+
+    /// The tenant of whom the cluster has found to be of this name; empty: of nobody that it knows. `None` while there is no
+    /// store, in which tenants have their numbers.
+    #[allow(dead_code, reason = "mode own asks for it, which is being built")]
+    fn tenant_of(&self, principal: &str) -> Option<(TenantId, Arc<str>)> {
+        let name = &self.principals.tenant_of(principal).name;
+        Some((self.keeper.now()?.tenant(name)?, name.clone()))
     }
 
     /// A connection to a broker, in the time for it.
@@ -170,17 +182,16 @@ impl Gateway {
         let (new, bound) = mpsc::channel(NEW_LISTENERS);
         let server = &config.server;
         let patience = Duration::from_millis(server.request_read_timeout_ms);
-        let tenant: Arc<str> = config.tenant.as_str().into();
+        let principals = Principals::new(config, &metrics);
         metrics.gauges.start_seconds.set(SystemClock.now_ms() as f64 / 1e3);
         let turns = ["store_opened", "store_lost"].map(|what| gateway_metrics.guard(what));
-        let keeper = Arc::new(Keeper::new(config, metrics.clone(), vec![tenant.clone()], turns));
+        let keeper = Arc::new(Keeper::new(config, metrics.clone(), principals.names(), turns));
         let (mut keeping, seen) = (JoinSet::new(), keeper.coordinator());
         keeping.spawn(keeper.clone().run());
         let guard = Guard::new(
             keeper.clone(),
             GuardPolicy::new(config),
-            tenant,
-            metrics.tenant(&config.tenant),
+            config.tenant.as_str().into(),
             gateway_metrics.clone(),
             Duration::from_millis(gateway.ask_timeout_ms),
         );
@@ -201,6 +212,7 @@ impl Gateway {
             down: Memory::new(server.response_memory_bytes, server.max_response_bytes, patience),
             answers: watch::Sender::new(false),
             guard: Arc::new(guard),
+            principals,
             own,
             keeper: keeper.clone(),
             lines: Quota::default(),
@@ -253,7 +265,13 @@ impl Gateway {
             // What it knows is the cluster's: nobody tells it bounds.
             let (coordinator, metrics) = (self.shared.keeper.coordinator(), self.shared.metrics.clone());
             let answers = self.shared.answers.subscribe();
-            let state = admin::State::of_gateway(coordinator, metrics, drained.clone(), answers);
+            let mut state = admin::State::of_gateway(coordinator, metrics, drained.clone(), answers);
+            if self.shared.principals.differ() {
+                let shared = self.shared.clone();
+                state = state.with_tenants(admin::Whose::new(move |principal| {
+                    shared.principals.tenant_of(principal).name.to_string()
+                }));
+            }
             let config = self.shared.server.clone();
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });

@@ -1,6 +1,7 @@
 //! An `offsetd gateway` in front of the cluster, in a directory of its own, which can be killed and started again.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -120,6 +121,15 @@ impl Gateway {
 
     pub fn end_of_log(&self) -> String {
         self.process.as_ref().map_or_else(String::new, Process::end_of_log)
+    }
+
+    /// Its metrics, as text.
+    pub fn metrics(&self) -> String {
+        let mut stream = TcpStream::connect(self.admin).expect("connect to the admin listener");
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("ask for metrics");
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("read metrics");
+        said
     }
 
     /// What `offsetd refusals` says about a group, as JSON.
