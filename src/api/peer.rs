@@ -30,6 +30,8 @@ pub struct Peer {
     pub port: i32,
     /// Where it connects from.
     pub address: Arc<str>,
+    /// Who it is, by its certificate; empty if it showed none.
+    pub principal: Arc<str>,
     /// What its tenant's connections have between them.
     pub share: Share,
 }
@@ -126,7 +128,7 @@ impl Peer {
         let (client_id, member_id) = (cut(client_id.unwrap_or("")), cut(member_id));
         if *last.client_id != *client_id || *last.member_id != *member_id || last.host != self.address {
             let (client_id, member_id) = (client_id.into(), member_id.into());
-            let (principal, host) = (Arc::default(), self.address.clone());
+            let (principal, host) = (self.principal.clone(), self.address.clone());
             *last = Arc::new(Actor { principal, client_id, host, member_id });
         }
         last.clone()

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::calls::Call;
 use super::endpoint::Endpoint;
 use super::error::{Error, Refused, Versions};
+use crate::tls::{Connector, Stream};
 use crate::wire::codes;
 use crate::wire::guard;
 
@@ -27,6 +28,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// What this client calls itself; it stands in the journal beside what it did.
     pub client_id: String,
+    /// TLS, unless in plain text.
+    pub tls: Option<Connector>,
 }
 
 /// Largest answer taken, in bytes.
@@ -37,7 +40,7 @@ const MAX_ANSWER_ITEMS: usize = 4_000_000;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) at: Endpoint,
-    stream: TcpStream,
+    stream: Stream,
     served: Vec<ApiVersion>,
     settings: Settings,
     sent: i32,
@@ -57,6 +60,19 @@ impl Connection {
             }
         };
         stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = match &settings.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => match timeout(settings.timeout, tls.connect(&at.host, stream)).await {
+                Ok(shaken) => shaken.map_err(|error| Error::Tls { at: at.clone(), error })?,
+                Err(_) => {
+                    return Err(Error::Silent {
+                        at: at.clone(),
+                        api: "the TLS handshake",
+                        after: settings.timeout,
+                    });
+                }
+            },
+        };
         let settings = settings.clone();
         let mut connection = Self { at: at.clone(), stream, served: Vec::new(), settings, sent: 0 };
         connection.negotiate().await?;
@@ -121,6 +137,9 @@ impl Connection {
         let answered = timeout(after, async {
             let sent = self.stream.write_all(&frame).await;
             sent.map_err(|error| self.closed::<R>(error))?;
+            // What TLS still holds.
+            let flushed = self.stream.flush().await;
+            flushed.map_err(|error| self.closed::<R>(error))?;
             self.receive::<R>().await
         });
         let mut body = match answered.await {

@@ -1,9 +1,7 @@
 //! What the gateway asks its cluster by itself: a client of its own, beside the connections of its clients.
 
-use std::time::Duration;
-
 use super::Shared;
-use crate::client::{Cluster, Endpoint, Error, Settings};
+use crate::client::{Cluster, Endpoint, Error};
 
 /// What the gateway calls itself.
 pub(super) const CLIENT_ID: &str = "offsetd-gateway";
@@ -16,7 +14,6 @@ impl Shared {
         let brokers = self.candidates().into_iter();
         let brokers: Vec<Endpoint> =
             brokers.map(|(host, port)| Endpoint { host: host.to_string(), port }).collect();
-        let timeout = Duration::from_millis(self.config.connect_timeout_ms);
-        Cluster::connect(&brokers, Settings { timeout, client_id: CLIENT_ID.to_owned() }).await
+        Cluster::connect(&brokers, self.client_settings()).await
     }
 }

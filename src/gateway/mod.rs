@@ -13,20 +13,21 @@ mod guard;
 mod link;
 mod listener;
 mod meter;
+mod names;
 mod pump;
 mod refresh;
 mod requests;
 mod rewrite;
 mod sasl;
+mod sides;
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -39,12 +40,13 @@ use crate::coordinator::quota::Quota;
 use crate::embed::OffsetStore;
 use crate::metrics::{GatewayMetrics, Metrics};
 use crate::server::{ServeError, open_store, space};
+use crate::tls::{Acceptor, Connector};
 use brokers::{Brokers, NEW_LISTENERS, NewListener, Ports, bind};
 use connection::Target;
 use guard::Guard;
 use link::Memory;
 use meter::{BrokerMeter, Meters};
-use pump::{Sink, Source};
+use names::Names;
 use refresh::Found;
 
 /// What all connections share.
@@ -55,6 +57,10 @@ struct Shared {
     /// What clients are told for the gateway's host; `None`: what they reached.
     advertised_host: Option<String>,
     upstream: Vec<(Arc<str>, u16)>,
+    /// TLS with clients.
+    acceptor: Option<Acceptor>,
+    /// TLS with brokers.
+    connector: Option<Connector>,
     /// Which of several is asked first: each time another.
     turn: AtomicUsize,
     brokers: Brokers,
@@ -83,30 +89,6 @@ impl Shared {
             }
         }
         all
-    }
-
-    /// A connection to a broker, in the time for it.
-    async fn dial(&self, host: &str, port: u16) -> io::Result<(Source, Sink)> {
-        let patience = Duration::from_millis(self.config.connect_timeout_ms);
-        let connecting = timeout(patience, TcpStream::connect((host, port))).await;
-        let at = |error: io::Error| io::Error::new(error.kind(), format!("{host}:{port}: {error}"));
-        let connected = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let stream = connected.map_err(at)?;
-        stream.set_nodelay(true)?;
-        let (from, to) = stream.into_split();
-        Ok((Box::new(from), Box::new(to)))
-    }
-
-    /// A client's connection, and the host that it knows us by.
-    async fn client_side(&self, stream: TcpStream) -> io::Result<(String, Source, Sink)> {
-        // Nagle's delay is for programs that write byte by byte.
-        stream.set_nodelay(true)?;
-        let host = match &self.advertised_host {
-            Some(host) => host.clone(),
-            None => stream.local_addr()?.ip().to_canonical().to_string(),
-        };
-        let (from, to) = stream.into_split();
-        Ok((host, Box::new(from), Box::new(to)))
     }
 }
 
@@ -152,6 +134,7 @@ impl Gateway {
         let bootstrap_at = bootstrap.local_addr().map_err(cannot)?;
         let ports = Ports {
             ip: listen.ip(),
+            names: Names::new(&gateway.advertised_names, bootstrap_at.port())?,
             base: match (gateway.broker_port_base, listen.port()) {
                 (0, 0) => None,
                 (0, own) => Some(own.saturating_add(1)),
@@ -164,6 +147,7 @@ impl Gateway {
             None if listen.ip().is_unspecified() => None,
             None => Some(listen.ip().to_string()),
         };
+        let (acceptor, connector) = sides::both(config, &metrics.tls)?;
         let meters = Meters(gateway_metrics.clone());
         let (new, bound) = mpsc::channel(NEW_LISTENERS);
         let server = &config.server;
@@ -175,6 +159,8 @@ impl Gateway {
             server: server.clone(),
             advertised_host,
             upstream: upstream.into_iter().map(|(host, port)| (host.into(), port)).collect(),
+            acceptor,
+            connector,
             turn: AtomicUsize::new(0),
             any: meters.broker("bootstrap"),
             brokers: Brokers::new(ports, new, meters),
@@ -205,6 +191,7 @@ impl Gateway {
             }
             Found::Nobody => tracing::warn!("no broker answers yet: {}", gateway.upstream),
         }
+        shared.tell_of_names();
         let brokers = shared.brokers.all().iter().map(|b| format!("{}:{}", b.id, b.port)).collect::<Vec<_>>();
         let admin_at = admin.as_ref().map_or("none".to_owned(), |(_, bound)| bound.to_string());
         let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
@@ -240,6 +227,8 @@ impl Gateway {
             let config = self.shared.server.clone();
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });
+        let mut watches = JoinSet::new();
+        self.shared.watch_files(&mut watches);
         let refresh = tokio::spawn(refresh::run(self.shared.clone(), self.found));
         let space = tokio::spawn(space::watch(self.coordinator.clone(), self.data_dir).await);
         let coordinator = self.coordinator.clone();

@@ -58,3 +58,5 @@ mod space;
 mod sync_group;
 mod syncs;
 mod tenants;
+mod tls;
+mod tls_gateway;

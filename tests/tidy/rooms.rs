@@ -1,11 +1,12 @@
 //! The rooms of the house, and which of the others each may use.
 
 /// Rooms and what each may know besides itself, from the top down: no room knows one above it.
-pub const ROOMS: &[(&str, &[&str])] = &[
+pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     (
         "cli",
         &[
+            "tls",
             "client",
             "gateway",
             "server",
@@ -24,6 +25,7 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "tls",
             "client",
             "server",
             "api",
@@ -38,11 +40,24 @@ pub const ROOMS: &[(&str, &[&str])] = &[
             "clock",
         ],
     ),
-    ("client", &["wire"]),
+    ("client", &["tls", "wire"]),
     (
         "server",
-        &["api", "admin", "coordinator", "embed", "store", "model", "wire", "config", "metrics", "clock"],
+        &[
+            "tls",
+            "api",
+            "admin",
+            "coordinator",
+            "embed",
+            "store",
+            "model",
+            "wire",
+            "config",
+            "metrics",
+            "clock",
+        ],
     ),
+    ("tls", &["config", "metrics", "clock"]),
     ("admin", &["coordinator", "model", "config", "metrics", "clock"]),
     ("api", &["coordinator", "embed", "store", "model", "wire", "records", "config", "metrics", "clock"]),
     ("wire", &["model", "records", "config"]),
