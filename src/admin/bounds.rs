@@ -24,7 +24,7 @@ pub(super) async fn gaps(State(state): State<super::State>, RawQuery(query): Raw
         let mut asked = Asked::parse(query.as_deref(), &["tenant", "group", "limit"])?;
         let (tenant, limit) = (asked.tenant(), asked.limit()?);
         let group = asked.take("group");
-        let coordinator = state.coordinator;
+        let coordinator = state.coordinator()?;
         let look = move || match &group {
             Some(group) => {
                 let found = coordinator.lag(&tenant, group).map_err(failed)?;
@@ -47,7 +47,7 @@ pub(super) async fn bounds(State(state): State<super::State>, RawQuery(query): R
         let mut asked = Asked::parse(query.as_deref(), &["tenant", "stream"])?;
         let tenant = asked.tenant();
         let stream = asked.take("stream").ok_or_else(|| No::bad("stream is missing: ?stream=S"))?;
-        let coordinator = state.coordinator;
+        let coordinator = state.coordinator()?;
         let look = move || {
             let found = coordinator.stream_bounds(&tenant, &stream).map_err(failed)?;
             let known = found.ok_or_else(|| no_tenant(&coordinator, &tenant))?;
@@ -90,8 +90,9 @@ pub(super) async fn tell_bounds(
         };
         let bounds = asked.partitions.iter().map(of).collect::<Result<Vec<_>, No>>()?;
         let actor = Arc::new(Actor::named("offsetd: admin listener"));
-        let told = state.coordinator.tell_bounds(&tenant, &asked.stream, bounds, actor).await;
-        told.map_err(failed)?.ok_or_else(|| no_tenant(&state.coordinator, &tenant))?;
+        let coordinator = state.coordinator()?;
+        let told = coordinator.tell_bounds(&tenant, &asked.stream, bounds, actor).await;
+        told.map_err(failed)?.ok_or_else(|| no_tenant(&coordinator, &tenant))?;
         let partitions = asked.partitions.into_iter().map(|told| PartitionBoundsView {
             partition: told.partition,
             start: Some(told.start),

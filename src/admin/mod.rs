@@ -19,9 +19,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::ServerConfig;
-use crate::coordinator::{Coordinator, Failure};
+use crate::coordinator::{Coordinator, Failure, Standing};
+use crate::metrics::Metrics;
 use limits::Limited;
-use seeing::Turns;
+use seeing::{No, Turns};
 
 /// Threads that read metrics at a time; while a disk hangs, they do.
 const READERS: usize = 4;
@@ -29,12 +30,13 @@ const READERS: usize = 4;
 /// What the admin listener can see.
 #[derive(Debug, Clone)]
 pub struct State {
-    /// Whose metrics.
-    pub coordinator: Arc<Coordinator>,
+    /// Who answers, or why nobody can.
+    coordinator: watch::Receiver<Standing>,
+    metrics: Arc<Metrics>,
     /// True once the server is stopping.
-    pub draining: watch::Receiver<bool>,
-    /// Why the store has failed, once it has.
-    pub failed: Failure,
+    draining: watch::Receiver<bool>,
+    /// Why the store has failed, once it has: where it is the end of the server.
+    failed: Option<Failure>,
     /// Whether what is behind this server answers, if there is something.
     upstream: Option<watch::Receiver<bool>>,
     /// Who may read the history now.
@@ -51,15 +53,48 @@ impl State {
         failed: Failure,
         allow_changes: bool,
     ) -> Self {
-        let reading = Arc::new(Semaphore::new(READERS));
-        let turns = Turns::default();
-        Self { coordinator, draining, failed, upstream: None, turns, reading, allow_changes }
+        let metrics = coordinator.metrics.clone();
+        // Nothing will be sent: the last word stands.
+        let coordinator = watch::Sender::new(Ok(coordinator)).subscribe();
+        Self { failed: Some(failed), allow_changes, ..Self::on(coordinator, metrics, draining) }
     }
 
-    /// Of one that is ready only while what is behind it answers.
-    pub fn with_upstream(mut self, answers: watch::Receiver<bool>) -> Self {
-        self.upstream = Some(answers);
-        self
+    /// Of a gateway: one that is ready only while what is behind it answers, and whose store comes and goes.
+    pub fn of_gateway(
+        coordinator: watch::Receiver<Standing>,
+        metrics: Arc<Metrics>,
+        draining: watch::Receiver<bool>,
+        answers: watch::Receiver<bool>,
+    ) -> Self {
+        Self { upstream: Some(answers), ..Self::on(coordinator, metrics, draining) }
+    }
+
+    fn on(
+        coordinator: watch::Receiver<Standing>,
+        metrics: Arc<Metrics>,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        let reading = Arc::new(Semaphore::new(READERS));
+        let turns = Turns::default();
+        let (failed, upstream, allow_changes) = (None, None, false);
+        Self { coordinator, metrics, draining, failed, upstream, turns, reading, allow_changes }
+    }
+
+    /// Who answers an operator's questions.
+    fn coordinator(&self) -> Result<Arc<Coordinator>, No> {
+        let none = |why: &Arc<str>| {
+            let hint = "it is tried again every few seconds; /health/store says when it is open".to_owned();
+            No(StatusCode::SERVICE_UNAVAILABLE, format!("there is no store: {why}"), Some(hint))
+        };
+        self.coordinator.borrow().as_ref().map(Arc::clone).map_err(none)
+    }
+
+    /// Why there is no store, if there is none.
+    fn no_store(&self) -> Option<String> {
+        if let Err(why) = &*self.coordinator.borrow() {
+            return Some(why.to_string());
+        }
+        self.failed.as_ref().and_then(|failed| failed.borrow().as_ref().map(|error| error.to_string()))
     }
 }
 
@@ -70,6 +105,7 @@ pub async fn serve(listener: TcpListener, state: State, config: &ServerConfig) {
     let router = Router::new()
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))
+        .route("/health/store", get(store))
         .route("/metrics", get(metrics))
         .route("/v1/bounds", get(bounds::bounds).post(bounds::tell_bounds))
         .layer(DefaultBodyLimit::max(bounds::MAX_BODY_BYTES))
@@ -91,15 +127,26 @@ async fn closing(mut response: Response) -> Response {
 }
 
 async fn ready(axum::extract::State(state): axum::extract::State<State>) -> impl IntoResponse {
-    let not = |why| (StatusCode::SERVICE_UNAVAILABLE, why);
-    if state.failed.borrow().is_some() {
+    let not = |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, why);
+    if state.failed.as_ref().is_some_and(|failed| failed.borrow().is_some()) {
         not("not ready: the store has failed\n")
     } else if *state.draining.borrow() {
         not("not ready: draining\n")
-    } else if state.upstream.is_some_and(|answers| !*answers.borrow()) {
+    } else if state.upstream.as_ref().is_some_and(|answers| !*answers.borrow()) {
         not("not ready: no broker of the cluster answers\n")
+    } else if state.no_store().is_some() {
+        // Records pass: to send clients elsewhere would help nobody.
+        (StatusCode::OK, "ready, but there is no store: commits are not judged (see /health/store)\n")
     } else {
         (StatusCode::OK, "ready\n")
+    }
+}
+
+/// Whether there is a store, whatever that means for readiness.
+async fn store(axum::extract::State(state): axum::extract::State<State>) -> (StatusCode, String) {
+    match state.no_store() {
+        None => (StatusCode::OK, "open\n".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("failed: {why}\n")),
     }
 }
 
@@ -108,7 +155,8 @@ async fn metrics(axum::extract::State(state): axum::extract::State<State>) -> im
     // It looks at files: a disk that hangs must not hold up a thread of the runtime.
     let permit = state.reading.clone().acquire_owned().await;
     let read = move || {
-        let text = state.coordinator.metrics_text();
+        let now = state.coordinator.borrow().clone();
+        let text = now.map_or_else(|_| state.metrics.text(), |coordinator| coordinator.metrics_text());
         drop(permit);
         text
     };

@@ -68,7 +68,7 @@ pub(super) async fn refusals(State(state): State<super::State>, RawQuery(query):
         let (tenant, limit) = (asked.tenant(), asked.limit()?);
         let group = asked.take("group");
         let after = asked.number("after", 0)?;
-        let coordinator = state.coordinator;
+        let coordinator = state.coordinator()?;
         let walk = move || {
             let found = coordinator.refusals(&tenant, group.as_deref(), after, limit).map_err(failed)?;
             let refusals = found.ok_or_else(|| no_tenant(&coordinator, &tenant))?;
@@ -84,7 +84,7 @@ pub(super) async fn expired(State(state): State<super::State>, RawQuery(query): 
         let mut asked = Asked::parse(query.as_deref(), &["tenant", "limit", "after"])?;
         let (tenant, limit) = (asked.tenant(), asked.limit()?);
         let after = asked.take("after");
-        let coordinator = state.coordinator;
+        let coordinator = state.coordinator()?;
         let walk = move || {
             let found = coordinator.expired_groups(&tenant, after.as_deref(), limit).map_err(failed)?;
             let groups = found.ok_or_else(|| no_tenant(&coordinator, &tenant))?;
@@ -103,7 +103,7 @@ pub(super) async fn why(State(state): State<super::State>, RawQuery(query): RawQ
         let group = asked.take("group").ok_or_else(missing("group"))?;
         let stream = asked.take("stream").ok_or_else(missing("stream"))?;
         let partition = asked.number("partition", 0)?;
-        let coordinator = state.coordinator;
+        let coordinator = state.coordinator()?;
         let walk = move || {
             let found = coordinator.why(&tenant, &group, &stream, partition, limit).map_err(failed)?;
             let (why, mode) = found.ok_or_else(|| no_tenant(&coordinator, &tenant))?;

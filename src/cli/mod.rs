@@ -26,9 +26,13 @@ use clap::{Parser, Subcommand};
 use fail::Failure;
 
 /// Variables of the command line, which are no settings of the server.
-const VARIABLES: [&str; 3] = ["OFFSETD_CONFIG", BOOTSTRAP_SERVER, ADMIN];
+const VARIABLES: [&str; 6] =
+    ["OFFSETD_CONFIG", BOOTSTRAP_SERVER, ADMIN, SASL_MECHANISM, SASL_USERNAME, SASL_PASSWORD];
 const BOOTSTRAP_SERVER: &str = "OFFSETD_BOOTSTRAP_SERVER";
 const ADMIN: &str = "OFFSETD_ADMIN";
+const SASL_MECHANISM: &str = "OFFSETD_SASL_MECHANISM";
+const SASL_USERNAME: &str = "OFFSETD_SASL_USERNAME";
+const SASL_PASSWORD: &str = "OFFSETD_SASL_PASSWORD";
 
 #[derive(Debug, Parser)]
 #[command(name = "offsetd", version, about, arg_required_else_help = true)]

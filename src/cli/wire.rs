@@ -8,7 +8,7 @@ use tokio::time::Duration;
 
 use super::fail::Failure;
 use super::print::Output;
-use crate::client::{Cluster, Endpoint, Refused, Settings};
+use crate::client::{Account, Cluster, Endpoint, Mechanism, Password, Refused, Settings};
 use crate::config::UpstreamTlsConfig;
 use crate::metrics::TlsMetrics;
 use crate::tls::{Connector, Names};
@@ -49,6 +49,40 @@ pub(super) struct Wire {
     /// Shape of the output
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
+    #[command(flatten)]
+    sasl: Sasl,
+}
+
+/// Who asks, where the server wants to know. There is no option for the password itself: others see command lines.
+#[derive(Debug, Args)]
+struct Sasl {
+    /// How the account is proven: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+    #[arg(long, value_name = "MECHANISM", env = super::SASL_MECHANISM, requires = "sasl_username")]
+    sasl_mechanism: Option<Mechanism>,
+    /// The account; its password is in OFFSETD_SASL_PASSWORD, or in a file
+    #[arg(long, value_name = "NAME", env = super::SASL_USERNAME, requires = "sasl_mechanism")]
+    sasl_username: Option<String>,
+    /// File with the account's password, instead of OFFSETD_SASL_PASSWORD
+    #[arg(long, value_name = "FILE", requires = "sasl_mechanism")]
+    sasl_password_file: Option<PathBuf>,
+}
+
+impl Sasl {
+    fn account(&self) -> Result<Option<Account>, Failure> {
+        let (Some(mechanism), Some(username)) = (self.sasl_mechanism, &self.sasl_username) else {
+            return Ok(None);
+        };
+        let password = match &self.sasl_password_file {
+            Some(path) => Password::File(path.clone()),
+            None => Password::Text(std::env::var(super::SASL_PASSWORD).unwrap_or_default()),
+        };
+        let account = Account { mechanism, username: username.clone(), password };
+        account.password().map_err(|error| {
+            let hint = format!("set {}, or give --sasl-password-file", super::SASL_PASSWORD);
+            Failure::new(format!("no password for {username:?}")).because(error).hint(hint)
+        })?;
+        Ok(Some(account))
+    }
 }
 
 fn client_id(text: &str) -> Result<String, String> {
@@ -57,7 +91,7 @@ fn client_id(text: &str) -> Result<String, String> {
 }
 
 impl Wire {
-    fn settings(&self) -> Result<Settings, Failure> {
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
         let names = Names {
             ca: "--tls-ca",
             certificate: "--tls-certificate",
@@ -77,6 +111,7 @@ impl Wire {
             timeout: Duration::from_millis(self.timeout_ms),
             client_id: self.client_id.clone(),
             tls,
+            sasl: self.sasl.account()?,
         })
     }
 

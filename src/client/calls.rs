@@ -4,11 +4,13 @@
 use kafka_protocol::messages::{
     ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeGroupsRequest,
     FindCoordinatorRequest, ListGroupsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
-    OffsetFetchRequest,
+    OffsetFetchRequest, SaslAuthenticateRequest, SaslHandshakeRequest,
 };
 use kafka_protocol::protocol::Request;
 
-use crate::wire::guard::Kind::{Array, Bytes, Fixed, Int32s, NullableArray, NullableString, String as Text};
+use crate::wire::guard::Kind::{
+    Array, Bytes, Fixed, Int32s, NullableArray, NullableString, String as Text, Strings,
+};
 use crate::wire::guard::{Shape, only, since};
 
 /// A request that this client makes.
@@ -41,6 +43,14 @@ call!(
         since(0, Array(&[since(0, INT16), since(0, INT16), since(0, INT16)])),
         since(1, INT32),
     ]
+);
+
+call!(SaslHandshakeRequest, "SaslHandshake", &[since(0, INT16), since(0, Strings)]);
+
+call!(
+    SaslAuthenticateRequest,
+    "SaslAuthenticate",
+    &[since(0, INT16), since(0, NullableString), since(0, Bytes), since(1, Fixed(8))]
 );
 
 const METADATA_PARTITION: Shape = &[
@@ -256,6 +266,8 @@ mod tests {
     #[test]
     fn every_answer_fits_its_shape() {
         fits::<ApiVersionsRequest>(samples::api_versions);
+        fits::<SaslHandshakeRequest>(samples::sasl_handshake);
+        fits::<SaslAuthenticateRequest>(samples::sasl_authenticate);
         fits::<MetadataRequest>(samples::metadata);
         fits::<FindCoordinatorRequest>(samples::find_coordinator);
         fits::<ListGroupsRequest>(samples::list_groups);

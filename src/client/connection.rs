@@ -12,11 +12,12 @@ use kafka_protocol::protocol::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::calls::Call;
 use super::endpoint::Endpoint;
 use super::error::{Error, Refused, Versions};
+use super::sasl::Account;
 use crate::tls::{Connector, Stream};
 use crate::wire::codes;
 use crate::wire::guard;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub client_id: String,
     /// TLS, unless in plain text.
     pub tls: Option<Connector>,
+    /// Who this client is, for servers that want to know.
+    pub sasl: Option<Account>,
 }
 
 /// Largest answer taken, in bytes.
@@ -42,12 +45,14 @@ pub(super) struct Connection {
     pub(super) at: Endpoint,
     stream: Stream,
     served: Vec<ApiVersion>,
-    settings: Settings,
+    pub(super) settings: Settings,
     sent: i32,
+    /// From when on it must say anew who it is.
+    pub(super) renew: Option<Instant>,
 }
 
 impl Connection {
-    /// Connects and learns what is served.
+    /// Connects, learns what is served, and says who it is.
     pub(super) async fn open(at: &Endpoint, settings: &Settings) -> Result<Self, Error> {
         let unreachable = |error| Error::Unreachable { at: at.clone(), error };
         let connecting = timeout(settings.timeout, TcpStream::connect((at.host.as_str(), at.port)));
@@ -74,8 +79,10 @@ impl Connection {
             },
         };
         let settings = settings.clone();
-        let mut connection = Self { at: at.clone(), stream, served: Vec::new(), settings, sent: 0 };
+        let mut connection =
+            Self { at: at.clone(), stream, served: Vec::new(), settings, sent: 0, renew: None };
         connection.negotiate().await?;
+        connection.authenticate().await?;
         Ok(connection)
     }
 
@@ -86,6 +93,17 @@ impl Connection {
 
     /// Asks in the highest version that both know; `build` is told which.
     pub(super) async fn ask<R: Call>(&mut self, build: impl FnOnce(i16) -> R) -> Result<R::Response, Error> {
+        if self.renew.is_some_and(|at| Instant::now() >= at) {
+            self.authenticate().await?;
+        }
+        self.ask_now(build).await
+    }
+
+    /// The same whoever this client is to the server by now.
+    pub(super) async fn ask_now<R: Call>(
+        &mut self,
+        build: impl FnOnce(i16) -> R,
+    ) -> Result<R::Response, Error> {
         let version = self.version_of::<R>()?;
         let request = build(version);
         let body = self.exchange(version, &request).await?;

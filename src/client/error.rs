@@ -174,6 +174,43 @@ pub enum Error {
         /// What is not in it.
         what: String,
     },
+    /// The server does not take the way in which this client would prove who it is.
+    #[error("{at} does not offer {wanted}: it offers {}", listed(.offered))]
+    Mechanism {
+        /// Who.
+        at: Endpoint,
+        /// The mechanism asked for.
+        wanted: &'static str,
+        /// Those that it would take, as it says.
+        offered: Vec<String>,
+    },
+    /// There is an account, and the server's listener has no use for one.
+    #[error("{at} does not authenticate anybody by SASL")]
+    NoSasl {
+        /// Who.
+        at: Endpoint,
+    },
+    /// The server does not believe it, or is not to be believed itself.
+    #[error("{at} does not take the account {username:?} with {mechanism}: {why}")]
+    NotAuthenticated {
+        /// Who.
+        at: Endpoint,
+        /// How it was proven.
+        mechanism: &'static str,
+        /// Who this client said it was.
+        username: String,
+        /// What the server said, or what is wrong with what it said.
+        why: String,
+    },
+    /// There is no password to be had.
+    #[error("cannot say to {at} who this is")]
+    Password {
+        /// To whom.
+        at: Endpoint,
+        /// Why not. The password is not in it.
+        #[source]
+        error: io::Error,
+    },
     /// None of several bootstrap addresses.
     #[error("none of the {} bootstrap servers can be used", .0.len())]
     Bootstrap(Vec<Error>),
@@ -194,6 +231,12 @@ impl std::fmt::Display for Versions {
     }
 }
 
+fn listed(mechanisms: &[String]) -> String {
+    // A peer's list: enough of it to see what is meant.
+    let some: Vec<String> = mechanisms.iter().take(20).map(|name| format!("{name:.50}")).collect();
+    if some.is_empty() { "none".to_owned() } else { some.join(", ") }
+}
+
 fn unsupported(api: &str, theirs: Option<&Versions>, ours: &Versions) -> String {
     match theirs {
         None => format!("does not serve {api}"),
@@ -202,6 +245,31 @@ fn unsupported(api: &str, theirs: Option<&Versions>, ours: &Versions) -> String 
 }
 
 impl Error {
+    /// Whether the server answers, and who this client is, or how it would prove it, is what stands in the way.
+    pub fn is_about_the_account(&self) -> bool {
+        match self {
+            Error::Mechanism { .. }
+            | Error::NoSasl { .. }
+            | Error::NotAuthenticated { .. }
+            | Error::Password { .. } => true,
+            Error::Bootstrap(errors) => errors.iter().any(Error::is_about_the_account),
+            _ => false,
+        }
+    }
+
+    /// It and what it comes from, in one line.
+    pub fn in_full(&self) -> String {
+        let errors = match self {
+            Error::Bootstrap(errors) => &errors[..],
+            one => std::slice::from_ref(one),
+        };
+        let line = |error: &Error| match std::error::Error::source(error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        errors.iter().map(line).collect::<Vec<_>>().join("; ")
+    }
+
     /// What to look at first, where there is something.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -216,7 +284,11 @@ impl Error {
                 "listeners that want TLS do this when spoken to in plain text (--tls); so does a server that is stopping"
                     .to_owned()
             }
-            Error::Closed { .. } => "the server's log says why it closed the connection".to_owned(),
+            Error::Closed { .. } => {
+                "listeners that want SASL do this when nobody says who asks (an account: --sasl-mechanism and --sasl-username, \
+                 [gateway.sasl]); else the server's log says why"
+                    .to_owned()
+            }
             Error::Silent { .. } => {
                 "is this the Kafka port? if the server is only slow, give it more with --timeout-ms".to_owned()
             }
@@ -234,6 +306,14 @@ impl Error {
                 29..=31 => "the server has an authorizer, and does not let this client do it".to_owned(),
                 _ => return None,
             },
+            Error::Mechanism { .. } => {
+                "choose one of those, if it is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512".to_owned()
+            }
+            Error::NoSasl { .. } => "is this the listener meant? if it is, leave the account out".to_owned(),
+            Error::NotAuthenticated { .. } => {
+                "check name, password and mechanism; for SCRAM, the user must have been made for the same mechanism".to_owned()
+            }
+            Error::Password { .. } => return None,
             Error::Bootstrap(errors) => return errors.first().and_then(Error::hint),
         })
     }

@@ -1,5 +1,5 @@
 //! A small Kafka client, for the command line and for what the gateway asks its cluster by itself. It negotiates versions,
-//! goes to the coordinator of a group and to the controller, bounds every wait and every answer, and says where and why
+//! goes to the coordinator of a group and to the controller, says who it is where it is asked, bounds every wait and every answer, and says where and why
 //! something failed. It neither produces nor fetches, and a server that has no cluster behind it never uses it.
 
 mod calls;
@@ -7,9 +7,12 @@ mod connection;
 mod endpoint;
 mod error;
 mod groups;
+mod handing;
 mod offsets;
 #[cfg(test)]
 mod samples;
+mod sasl;
+mod scram;
 mod topics;
 
 use kafka_protocol::messages::{ApiKey, FindCoordinatorRequest, MetadataRequest, MetadataResponse};
@@ -23,7 +26,9 @@ pub use connection::Settings;
 pub use endpoint::Endpoint;
 pub use error::{Error, Refused, Versions};
 pub use groups::{Described, Listed, Member};
+pub use handing::ToCommit;
 pub use offsets::{Asked, FetchedOffset};
+pub use sasl::{Account, Mechanism, Password};
 pub use topics::{Topic, topic_id_text};
 
 /// Between two tries of a coordinator that is not ready.

@@ -24,7 +24,8 @@ use kafka_protocol::messages::offset_fetch_response::{
 use kafka_protocol::messages::{
     ApiVersionsResponse, BrokerId, CreateTopicsResponse, DeleteGroupsResponse, DeleteTopicsResponse,
     DescribeGroupsResponse, FindCoordinatorResponse, GroupId, ListGroupsResponse, MetadataResponse,
-    OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse, TopicName,
+    OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse, SaslAuthenticateResponse,
+    SaslHandshakeResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -131,4 +132,17 @@ pub(super) fn delete_topics(version: i16) -> DeleteTopicsResponse {
     let result = DeletableTopicResult::default().with_name(Some(name()));
     let result = if version >= 5 { result.with_error_message(Some(text("why"))) } else { result };
     DeleteTopicsResponse::default().with_responses(vec![result])
+}
+
+pub(super) fn sasl_handshake(_: i16) -> SaslHandshakeResponse {
+    let mechanisms = ["PLAIN", "SCRAM-SHA-256"].map(StrBytes::from_static_str);
+    SaslHandshakeResponse::default().with_error_code(33).with_mechanisms(mechanisms.to_vec())
+}
+
+pub(super) fn sasl_authenticate(version: i16) -> SaslAuthenticateResponse {
+    SaslAuthenticateResponse::default()
+        .with_error_code(58)
+        .with_error_message(Some(StrBytes::from_static_str("wrong")))
+        .with_auth_bytes(Bytes::from_static(b"v=x"))
+        .with_session_lifetime_ms(if version >= 1 { 1_000 } else { 0 })
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::UpstreamTlsConfig;
+use super::own::OwnConfig;
+use super::sasl::{PrincipalTenant, SaslConfig};
 
 /// An existing Kafka cluster behind it. The bootstrap listener is `listen`, the guard `[guard]`, limits `[server]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +37,12 @@ pub struct GatewayConfig {
     pub ask_timeout_ms: u64,
     /// TLS to the brokers.
     pub tls: UpstreamTlsConfig,
+    /// The gateway's own account at the cluster.
+    pub sasl: SaslConfig,
+    /// Tenants of clients, by who they are; the first that matches counts. Others are of the tenant `tenant`.
+    pub tenants: Vec<PrincipalTenant>,
+    /// How groups come to mode `own`, and go back.
+    pub own: OwnConfig,
 }
 
 /// Where groups and offsets live.
@@ -44,6 +52,18 @@ pub enum GatewayMode {
     /// In the cluster: each commit is judged on its way there.
     #[default]
     Guard,
+    /// Here: the group APIs are answered by offsetd, the rest by the cluster.
+    Own,
+}
+
+impl GatewayMode {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Guard => "guard",
+            Self::Own => "own",
+        }
+    }
 }
 
 impl Default for GatewayConfig {
@@ -61,6 +81,9 @@ impl Default for GatewayConfig {
             connect_timeout_ms: 5_000,
             ask_timeout_ms: 5_000,
             tls: UpstreamTlsConfig::default(),
+            sasl: SaslConfig::default(),
+            tenants: Vec::new(),
+            own: OwnConfig::default(),
         }
     }
 }

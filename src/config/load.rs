@@ -54,8 +54,9 @@ impl Config {
         if let Some(path) = file {
             let text = std::fs::read_to_string(path).map_err(|e| ConfigError::new(path.display(), e))?;
             // As a Config first: its errors name line and key.
-            toml::from_str::<Config>(&text).map_err(|e| ConfigError::new(path.display(), e))?;
-            table = toml::from_str(&text).map_err(|e| ConfigError::new(path.display(), e))?;
+            let wrong = |error| ConfigError::new(path.display(), without_secrets(&text, &error));
+            toml::from_str::<Config>(&text).map_err(wrong)?;
+            table = toml::from_str(&text).map_err(wrong)?;
         }
         for (path, text) in other_defaults {
             if !leaves("", &table).iter().any(|(set, _)| set == path) {
@@ -108,6 +109,19 @@ impl Config {
             ..Default::default()
         }
     }
+}
+
+/// An error of the parser's, which shows the line that it is about; but not if that is about a password.
+fn without_secrets(text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or_default();
+    let begin = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = text.get(begin..).unwrap_or_default().lines().next().unwrap_or_default();
+    if line.contains("password") {
+        let number = before.matches('\n').count() + 1;
+        return format!("line {number}, which has a password in it and is not shown, is not as it should be");
+    }
+    error.to_string()
 }
 
 fn variable(path: &str) -> String {
@@ -202,6 +216,34 @@ mod tests {
         }
         let error = load("", &[("OFFSETD_SERVER_NODE_ID", "one")]).unwrap_err().to_string();
         assert!(error.contains("OFFSETD_SERVER_NODE_ID"), "{error}");
+    }
+
+    #[test]
+    fn accounts_are_whole_and_no_password_is_shown() {
+        let sasl = |rest: &str| format!("[gateway.sasl]\nmechanism = 'SCRAM-SHA-512'\n{rest}");
+        for (text, named) in [
+            ("[gateway.sasl]\nusername = 'a'".to_owned(), "gateway.sasl.mechanism"),
+            ("[gateway.sasl]\nmechanism = 'GSSAPI'".to_owned(), "GSSAPI"),
+            (sasl("password = 'hidden'"), "gateway.sasl.username"),
+            (sasl("username = 'a'"), "OFFSETD_GATEWAY_SASL_PASSWORD"),
+            (sasl("username = 'a'\npassword = 'hidden'\npassword_file = 'f'"), "password_file"),
+            (sasl("username = 'a'\npassword = hidden"), "line 4"),
+            (sasl("password = 0x1dde4"), "line 3"),
+            ("[[gateway.tenants]]\nprincipal = ''\ntenant = 'a'".to_owned(), "gateway.tenants[0].principal"),
+            ("[[gateway.tenants]]\nprincipal = '*'\ntenant = ''".to_owned(), "gateway.tenants[0].tenant"),
+        ] {
+            let error = load(&text, &[]).expect_err(&text).to_string();
+            assert!(error.contains(named), "{text}: {error}");
+            assert!(
+                !error.contains("hidden") && !error.contains("1dde4") && !error.contains("122340"),
+                "{error}"
+            );
+        }
+        let variable = [("OFFSETD_GATEWAY_SASL_PASSWORD", "hidden")];
+        let config = load(&sasl("username = 'a'"), &variable).unwrap();
+        assert_eq!(config.gateway.sasl.password.0, "hidden");
+        assert!(!format!("{config:?}").contains("hidden"));
+        assert!(!toml::to_string(&config).unwrap().contains("hidden"));
     }
 
     #[test]

@@ -5,7 +5,9 @@
 mod derived;
 mod gateway;
 mod load;
+mod own;
 mod records;
+mod sasl;
 mod tls;
 mod validate;
 
@@ -17,7 +19,9 @@ use serde::{Deserialize, Serialize};
 
 pub use gateway::{GatewayConfig, GatewayMode};
 pub use load::{ConfigError, Given};
+pub use own::{BothSides, OwnConfig};
 pub use records::RecordsConfig;
+pub use sasl::{PrincipalTenant, SaslConfig, Secret};
 pub use tls::{ClientAuth, TlsConfig, UpstreamTlsConfig};
 pub use validate::{advertised, endpoints};
 

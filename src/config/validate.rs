@@ -107,11 +107,17 @@ impl Config {
         let gateway = &self.gateway;
         endpoints("gateway.upstream", &gateway.upstream)?;
         advertised("gateway.advertised_host", &gateway.advertised_host)?;
+        gateway.sasl.validate()?;
+        for (index, tenant) in gateway.tenants.iter().enumerate() {
+            tenant.validate(index)?;
+        }
         at_least("gateway.max_brokers", gateway.max_brokers as u64, 1)?;
         at_least("gateway.max_request_bytes", gateway.max_request_bytes as u64, 1_024)?;
         at_most("gateway.max_request_bytes", gateway.max_request_bytes as u64, i32::MAX as u64)?;
         at_least("gateway.refresh_interval_ms", gateway.refresh_interval_ms, 100)?;
-        at_least("gateway.connect_timeout_ms", gateway.connect_timeout_ms, 1)
+        at_least("gateway.connect_timeout_ms", gateway.connect_timeout_ms, 1)?;
+        at_least("gateway.own.both_sides_interval_ms", gateway.own.both_sides_interval_ms, 100)?;
+        at_least("gateway.own.mirror_interval_ms", gateway.own.mirror_interval_ms, 100)
     }
 }
 

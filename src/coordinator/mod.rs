@@ -6,6 +6,7 @@ mod cell;
 pub mod expiry;
 pub mod gaps;
 pub mod guard;
+mod live;
 pub mod logs;
 pub mod membership;
 pub mod quota;
@@ -65,6 +66,9 @@ pub struct Coordinator {
 
 /// Tells why the store has failed, once it has.
 pub type Failure = watch::Receiver<Option<Arc<StoreError>>>;
+
+/// The coordinator that there is now, or why there is none: a gateway's comes and goes with its store.
+pub type Standing = Result<Arc<Coordinator>, Arc<str>>;
 
 /// A commit's answer, once it is durable.
 #[derive(Debug)]

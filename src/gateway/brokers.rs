@@ -115,6 +115,16 @@ impl Brokers {
         lock(&self.known).brokers.get(&id).cloned()
     }
 
+    /// The broker that is there, if one is.
+    pub(super) fn at(&self, host: &str, port: u16) -> Option<Arc<Broker>> {
+        let known = lock(&self.known);
+        let there = |broker: &&Arc<Broker>| {
+            let place = lock(&broker.place);
+            (&*place.host, place.port) == (host, port)
+        };
+        known.brokers.values().find(there).cloned()
+    }
+
     /// Notes where a broker is, and returns it once a listener stands for it.
     pub(super) fn learn(&self, id: BrokerId, host: &str, port: i32) -> Option<Arc<Broker>> {
         let port = u16::try_from(port).ok().filter(|port| *port != 0)?;
@@ -235,10 +245,17 @@ pub(super) struct Told<'a> {
     pub(super) host: &'a str,
 }
 
+impl Told<'_> {
+    /// Where the client finds a broker.
+    pub(super) fn address(&self, broker: &Broker) -> (String, u16) {
+        let named = self.brokers.names().map(|names| names.of(broker.id));
+        (named.unwrap_or_else(|| self.host.to_owned()), broker.port)
+    }
+}
+
 impl Addresses for Told<'_> {
     fn told(&mut self, id: i32, host: &str, port: i32) -> Option<(String, u16)> {
         let broker = self.brokers.learn(id, host, port)?;
-        let host = self.brokers.names().map_or_else(|| self.host.to_owned(), |names| names.of(id));
-        Some((host, broker.port))
+        Some(self.address(&broker))
     }
 }

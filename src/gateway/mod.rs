@@ -10,10 +10,12 @@ mod brokers;
 mod connection;
 mod cursor;
 mod guard;
+mod keeper;
 mod link;
 mod listener;
 mod meter;
 mod names;
+mod own;
 mod pump;
 mod refresh;
 mod requests;
@@ -22,32 +24,33 @@ mod sasl;
 mod sides;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::admin;
-use crate::clock::SystemClock;
-use crate::config::{Config, ConfigError, GatewayConfig, ServerConfig, advertised, endpoints};
-use crate::coordinator::Coordinator;
+use crate::client;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{Config, ConfigError, GatewayConfig, GatewayMode, ServerConfig, advertised, endpoints};
+use crate::coordinator::guard::GuardPolicy;
 use crate::coordinator::quota::Quota;
-use crate::embed::OffsetStore;
 use crate::metrics::{GatewayMetrics, Metrics};
-use crate::server::{ServeError, open_store, space};
+use crate::server::ServeError;
 use crate::tls::{Acceptor, Connector};
 use brokers::{Brokers, NEW_LISTENERS, NewListener, Ports, bind};
 use connection::Target;
 use guard::Guard;
+use keeper::Keeper;
 use link::Memory;
 use meter::{BrokerMeter, Meters};
 use names::Names;
-use refresh::Found;
+use own::Own;
+use refresh::Refresh;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -61,6 +64,8 @@ struct Shared {
     acceptor: Option<Acceptor>,
     /// TLS with brokers.
     connector: Option<Connector>,
+    /// How it speaks to the cluster by itself.
+    asking: client::Settings,
     /// Which of several is asked first: each time another.
     turn: AtomicUsize,
     brokers: Brokers,
@@ -74,6 +79,10 @@ struct Shared {
     /// Whether a broker answers.
     answers: watch::Sender<bool>,
     guard: Arc<Guard>,
+    /// In mode `own`.
+    own: Option<Arc<Own>>,
+    /// Whoever has the store, if there is one.
+    keeper: Arc<Keeper>,
     lines: Quota,
 }
 
@@ -98,20 +107,16 @@ pub struct Gateway {
     bootstrap: TcpListener,
     bound: mpsc::Receiver<NewListener>,
     shared: Arc<Shared>,
-    found: Found,
+    refresh: Refresh,
     admin: Option<(TcpListener, SocketAddr)>,
-    offsets: OffsetStore,
-    coordinator: Arc<Coordinator>,
-    data_dir: PathBuf,
+    /// The keeper at work; ends with the gateway, however that ends.
+    keeping: JoinSet<()>,
     ready_line: String,
 }
 
-/// How often it is looked whether the store still works.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
-
 impl Gateway {
     /// Opens the store, binds the bootstrap listener, asks the cluster for its brokers and binds a listener for each. A
-    /// cluster that does not answer is no error: it may come yet.
+    /// cluster that does not answer is no error, nor is a store that does not open: they may come yet.
     pub async fn start(config: &Config) -> Result<Self, ServeError> {
         let gateway = &config.gateway;
         let upstream = endpoints("gateway.upstream", &gateway.upstream)?;
@@ -121,10 +126,6 @@ impl Gateway {
         }
         let (metrics, gateway_metrics) = Metrics::with_gateway();
         let (metrics, gateway_metrics) = (Arc::new(metrics), Arc::new(gateway_metrics));
-        let offsets = open_store(config, &metrics)?;
-        let coordinator = Coordinator::new(offsets.clone(), config, metrics.clone(), Arc::new(SystemClock))?;
-        let coordinator = Arc::new(coordinator);
-
         let listen: SocketAddr = config.listen.parse().map_err(|_| ConfigError {
             place: "listen".to_owned(),
             why: format!("{:?} is not an address", config.listen),
@@ -148,12 +149,27 @@ impl Gateway {
             None => Some(listen.ip().to_string()),
         };
         let (acceptor, connector) = sides::both(config, &metrics.tls)?;
+        let asking = asker::settings(gateway, connector.clone())?;
         let meters = Meters(gateway_metrics.clone());
         let (new, bound) = mpsc::channel(NEW_LISTENERS);
         let server = &config.server;
         let patience = Duration::from_millis(server.request_read_timeout_ms);
-        let tenant = guard::tenant(&offsets, &config.tenant)?;
-        let guard = Guard::new(coordinator.clone(), tenant, &config.tenant, gateway_metrics.clone());
+        let tenant: Arc<str> = config.tenant.as_str().into();
+        metrics.gauges.start_seconds.set(SystemClock.now_ms() as f64 / 1e3);
+        let turns = ["store_opened", "store_lost"].map(|what| gateway_metrics.guard(what));
+        let keeper = Arc::new(Keeper::new(config, metrics.clone(), vec![tenant.clone()], turns));
+        let (mut keeping, seen) = (JoinSet::new(), keeper.coordinator());
+        keeping.spawn(keeper.clone().run());
+        let guard = Guard::new(
+            keeper.clone(),
+            GuardPolicy::new(config),
+            tenant,
+            metrics.tenant(&config.tenant),
+            gateway_metrics.clone(),
+            Duration::from_millis(gateway.ask_timeout_ms),
+        );
+        let own = (gateway.mode == GatewayMode::Own)
+            .then(|| Arc::new(Own::new(config, keeper.clone(), &metrics, gateway_metrics.clone())));
         let shared = Arc::new(Shared {
             config: gateway.clone(),
             server: server.clone(),
@@ -161,6 +177,7 @@ impl Gateway {
             upstream: upstream.into_iter().map(|(host, port)| (host.into(), port)).collect(),
             acceptor,
             connector,
+            asking,
             turn: AtomicUsize::new(0),
             any: meters.broker("bootstrap"),
             brokers: Brokers::new(ports, new, meters),
@@ -170,6 +187,8 @@ impl Gateway {
             down: Memory::new(server.response_memory_bytes, server.max_response_bytes, patience),
             answers: watch::Sender::new(false),
             guard: Arc::new(guard),
+            own,
+            keeper: keeper.clone(),
             lines: Quota::default(),
         });
         let admin = match config.admin_address()? {
@@ -181,27 +200,25 @@ impl Gateway {
                 Some((listener, bound))
             }
         };
-        let found = refresh::ask(&shared).await;
-        match found {
-            Found::Brokers => {}
-            Found::NotAuthenticated => {
-                tracing::info!(
-                    "the cluster wants authentication: its brokers are learned from what clients are answered"
-                );
-            }
-            Found::Nobody => tracing::warn!("no broker answers yet: {}", gateway.upstream),
-        }
+        let mut refresh = Refresh::new(shared.clone());
+        refresh.ask().await;
         shared.tell_of_names();
         let brokers = shared.brokers.all().iter().map(|b| format!("{}:{}", b.id, b.port)).collect::<Vec<_>>();
         let admin_at = admin.as_ref().map_or("none".to_owned(), |(_, bound)| bound.to_string());
-        let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+        // The first commit is judged, if it can be.
+        keeper.first(seen).await;
+        if let Some(own) = &shared.own {
+            own.look(&shared).await;
+        }
         let ready_line = format!(
-            "offsetd gateway ready listen={bootstrap_at} brokers={} guard={} admin={admin_at} data={}",
+            "offsetd gateway ready listen={bootstrap_at} brokers={} mode={} guard={} admin={admin_at} store={} data={}",
             brokers.join(","),
+            gateway.mode.as_str(),
             config.guard.mode.as_str(),
-            data_dir.display(),
+            if keeper.now().is_some() { "open" } else { "failed" },
+            keeper.data_dir().display(),
         );
-        Ok(Self { bootstrap, bound, shared, found, admin, offsets, coordinator, data_dir, ready_line })
+        Ok(Self { bootstrap, bound, shared, refresh, admin, keeping, ready_line })
     }
 
     /// The line that says that the gateway is ready.
@@ -221,30 +238,31 @@ impl Gateway {
         listeners.spawn(stand(self.bootstrap, Target::Any));
         let admin = self.admin.map(|(listener, _)| {
             // What it knows is the cluster's: nobody tells it bounds.
-            let (coordinator, failed) = (self.coordinator.clone(), self.coordinator.failed());
-            let state = admin::State::new(coordinator, drained.clone(), failed, false)
-                .with_upstream(self.shared.answers.subscribe());
+            let (coordinator, metrics) = (self.shared.keeper.coordinator(), self.shared.metrics.clone());
+            let answers = self.shared.answers.subscribe();
+            let state = admin::State::of_gateway(coordinator, metrics, drained.clone(), answers);
             let config = self.shared.server.clone();
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });
         let mut watches = JoinSet::new();
         self.shared.watch_files(&mut watches);
-        let refresh = tokio::spawn(refresh::run(self.shared.clone(), self.found));
-        let space = tokio::spawn(space::watch(self.coordinator.clone(), self.data_dir).await);
-        let coordinator = self.coordinator.clone();
-        // A store that has failed is said by readiness and metrics; records go on without it.
-        let probe = tokio::spawn(async move {
-            loop {
-                sleep(PROBE_EVERY).await;
-                coordinator.probe();
-            }
-        });
+        let refresh = tokio::spawn(self.refresh.run());
+        let mut owning = Box::pin(Own::follow(self.shared.clone()));
+        let mut ended_by_itself = false;
         loop {
             tokio::select! {
                 // A sender that is gone counts as "stop".
                 _ = stop.wait_for(|stop| *stop) => break,
+                what = &mut owning => {
+                    tracing::error!("the task of {what} has ended by itself");
+                    ended_by_itself = true;
+                    break;
+                }
                 Some(new) = self.bound.recv() => {
                     listeners.spawn(stand(new.socket, Target::One(new.broker)));
+                }
+                Some(ended) = self.keeping.join_next() => {
+                    tracing::error!("the store's task ended by itself; this is a bug: {ended:?}");
                 }
                 Some(ended) = listeners.join_next() => {
                     if let Err(error) = ended {
@@ -255,7 +273,7 @@ impl Gateway {
         }
         tracing::info!("stopping: no new connections, finishing what is under way");
         draining.send_replace(true);
-        [refresh, space, probe].iter().for_each(JoinHandle::abort);
+        refresh.abort();
         let all_done = async { while listeners.join_next().await.is_some() {} };
         if timeout(drain, all_done).await.is_err() {
             tracing::warn!("some connections did not end in time; closing them");
@@ -264,9 +282,11 @@ impl Gateway {
         if let Some(admin) = admin {
             admin.abort();
         }
-        let offsets = self.offsets;
-        // Folding may take a moment; it is not for a runtime thread.
-        let closed = tokio::task::spawn_blocking(move || offsets.close()).await;
-        Ok(closed.unwrap_or(Ok(()))?)
+        if let Some(own) = &self.shared.own {
+            own.stop().await;
+        }
+        self.keeping.shutdown().await;
+        self.shared.keeper.close().await?;
+        if ended_by_itself { Err(ServeError::EndedByItself) } else { Ok(()) }
     }
 }

@@ -1,131 +1,154 @@
 //! The gateway's own question to the cluster, now and then: which brokers there are. It also tells whether any answers.
 //!
-//! A cluster that wants authentication answers ApiVersions and no more; then brokers are learned from the answers that clients
-//! are given, which is all that those clients need.
+//! A cluster that wants authentication answers a gateway without an account of its own ApiVersions and no more; then brokers
+//! are learned from the answers that clients are given, which is all that those clients need.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use kafka_protocol::messages::ApiKey;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
-use super::asker::CLIENT_ID;
-use super::brokers::Told;
-use super::cursor::{Unreadable, Writer};
-use super::pump::{Sink, Source};
-use super::rewrite;
-
-/// Kafka 0.11 to 4.x have it, and its request says that nothing is to be created.
-const METADATA_VERSION: i16 = 4;
-/// All brokers and no topics.
-const MOST_BYTES: usize = 4 << 20;
+use crate::client::{Cluster, ClusterInfo, Endpoint, Error};
 
 /// What was found out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Found {
     /// The brokers.
     Brokers,
-    /// A broker answers, but wants to know who asks.
+    /// A broker answers, but wants to know who asks, and the gateway has no account.
     NotAuthenticated,
-    /// No broker answers.
-    Nobody,
+    /// A broker answers, and does not take the gateway's account.
+    Refused(String),
+    /// No broker answers; why the last one does not.
+    Nobody(String),
 }
 
-/// Asks for ever.
-pub(super) async fn run(shared: Arc<Shared>, mut last: Found) {
-    let interval = Duration::from_millis(shared.config.refresh_interval_ms);
-    let forget = Duration::from_millis(shared.config.forget_brokers_ms);
-    loop {
-        sleep(interval).await;
-        let found = ask(&shared).await;
-        if found != last {
-            match found {
-                Found::Brokers => tracing::info!("the cluster answers"),
-                Found::NotAuthenticated => tracing::info!("the cluster answers, and wants authentication"),
-                Found::Nobody => tracing::warn!("no broker answers"),
-            }
-            last = found;
-        }
-        if found == Found::Brokers {
-            shared.brokers.forget(forget);
+impl Found {
+    /// How much it is: of several brokers' answers the best one counts.
+    fn rank(&self) -> u8 {
+        match self {
+            Found::Nobody(_) => 0,
+            Found::NotAuthenticated => 1,
+            Found::Refused(_) => 2,
+            Found::Brokers => 3,
         }
     }
 }
 
-/// Asks the first broker that answers.
-pub(super) async fn ask(shared: &Shared) -> Found {
-    let patience = Duration::from_millis(shared.config.connect_timeout_ms);
-    let mut found = Found::Nobody;
-    for (host, port) in shared.candidates() {
-        let asked = timeout(2 * patience, async {
-            let connection = shared.dial(&host, port).await?;
-            brokers(connection, shared).await
-        });
-        match asked.await {
-            Ok(Ok(Found::Brokers)) => {
-                found = Found::Brokers;
+/// Whoever asks.
+#[derive(Debug)]
+pub(super) struct Refresh {
+    shared: Arc<Shared>,
+    /// The connection of the last time, if it was good.
+    cluster: Option<Cluster>,
+    last: Option<Found>,
+}
+
+impl Refresh {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, cluster: None, last: None }
+    }
+
+    /// Asks for ever.
+    pub(super) async fn run(mut self) {
+        let interval = Duration::from_millis(self.shared.config.refresh_interval_ms);
+        let forget = Duration::from_millis(self.shared.config.forget_brokers_ms);
+        loop {
+            sleep(interval).await;
+            self.ask().await;
+            if self.last == Some(Found::Brokers) {
+                self.shared.brokers.forget(forget);
+            }
+        }
+    }
+
+    /// Asks the first broker that answers, and says what has changed.
+    pub(super) async fn ask(&mut self) {
+        let found = self.find().await;
+        let shared = &self.shared;
+        let answers = !matches!(found, Found::Nobody(_));
+        shared.answers.send_replace(answers);
+        shared.gateway_metrics.upstream_answers.set(i64::from(answers));
+        shared.gateway_metrics.brokers.set(i64::try_from(shared.brokers.all().len()).unwrap_or(i64::MAX));
+        if self.last.as_ref() != Some(&found) {
+            self.tell(&found);
+        }
+        self.last = Some(found);
+    }
+
+    fn tell(&self, found: &Found) {
+        match found {
+            Found::Brokers if self.last.is_none() => {}
+            Found::Brokers => tracing::info!("the cluster answers"),
+            Found::NotAuthenticated => tracing::info!(
+                "the cluster wants authentication, and the gateway has no account ([gateway.sasl]): its brokers are learned from what \
+                 clients are answered"
+            ),
+            Found::Refused(why) => tracing::error!(
+                "the cluster does not take the gateway's account ([gateway.sasl]); its brokers are learned from what clients are \
+                 answered: {why}"
+            ),
+            // Each try has another last broker, or another word for it.
+            Found::Nobody(_) if matches!(self.last, Some(Found::Nobody(_))) => {}
+            Found::Nobody(why) => {
+                tracing::warn!(upstream = self.shared.config.upstream, "no broker answers yet: {why}");
+            }
+        }
+    }
+
+    async fn find(&mut self) -> Found {
+        // By several connections and answers.
+        let patience = 2 * Duration::from_millis(self.shared.config.connect_timeout_ms);
+        if let Some(mut cluster) = self.cluster.take()
+            && let Ok(Ok(info)) = timeout(patience, cluster.info()).await
+        {
+            return self.learn(cluster, &info);
+        }
+        let mut found = Found::Nobody("no address is known".to_owned());
+        let endpoints: Vec<Endpoint> = self.shared.endpoints().collect();
+        for at in endpoints {
+            let asked = timeout(patience, async {
+                let mut cluster =
+                    Cluster::connect(std::slice::from_ref(&at), self.shared.asking.clone()).await?;
+                let info = cluster.info().await?;
+                Ok::<_, Error>((cluster, info))
+            });
+            let other = match asked.await {
+                Ok(Ok((cluster, info))) => return self.learn(cluster, &info),
+                Ok(Err(error)) => self.made_of(&error),
+                Err(_) => Found::Nobody(format!("{at}: not answered in time")),
+            };
+            tracing::debug!(%at, "brokers were not told: {other:?}");
+            // The others would not take the password either, and may lock the account.
+            let is_last = matches!(other, Found::Refused(_));
+            if other.rank() >= found.rank() {
+                found = other;
+            }
+            if is_last {
                 break;
             }
-            Ok(Ok(other)) => found = other,
-            Ok(Err(error)) => tracing::debug!(at = format!("{host}:{port}"), "not answered: {error}"),
-            Err(_) => tracing::debug!(at = format!("{host}:{port}"), "not answered in time"),
+        }
+        found
+    }
+
+    fn learn(&mut self, cluster: Cluster, info: &ClusterInfo) -> Found {
+        for broker in &info.brokers {
+            let Endpoint { host, port } = &broker.endpoint;
+            self.shared.brokers.learn(broker.id, host, i32::from(*port));
+        }
+        self.cluster = Some(cluster);
+        Found::Brokers
+    }
+
+    fn made_of(&self, error: &Error) -> Found {
+        match error {
+            // Versions were told, so it is this that ends the connection.
+            Error::Closed { api: "Metadata", .. } if self.shared.asking.sasl.is_none() => {
+                Found::NotAuthenticated
+            }
+            error if error.is_about_the_account() => Found::Refused(error.in_full()),
+            error => Found::Nobody(error.in_full()),
         }
     }
-    shared.answers.send_replace(found != Found::Nobody);
-    shared.gateway_metrics.upstream_answers.set(i64::from(found != Found::Nobody));
-    shared.gateway_metrics.brokers.set(i64::try_from(shared.brokers.all().len()).unwrap_or(i64::MAX));
-    found
-}
-
-async fn brokers((mut from, mut to): (Source, Sink), shared: &Shared) -> io::Result<Found> {
-    // Answered before authentication, by every Kafka since 0.10.
-    exchange(&mut from, &mut to, ApiKey::ApiVersions, 0, &[]).await?;
-    let mut request = Writer::new(false);
-    request.count(0);
-    request.put(&[0]);
-    let answer = exchange(&mut from, &mut to, ApiKey::Metadata, METADATA_VERSION, &request.bytes).await;
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) => {
-            tracing::debug!("brokers were not told: {error}");
-            return Ok(Found::NotAuthenticated);
-        }
-    };
-    // Reading it is what makes the brokers known; nobody wants what comes out.
-    let mut told = Told { brokers: &shared.brokers, host: "" };
-    let read = rewrite::rewrite(ApiKey::Metadata as i16, METADATA_VERSION, false, &answer, &mut told);
-    let not_kafka = |why: Unreadable| io::Error::new(io::ErrorKind::InvalidData, why.to_string());
-    read.map(|_| Found::Brokers).map_err(not_kafka)
-}
-
-/// One question; the answer's body. Both headers are of the oldest kind.
-async fn exchange(
-    from: &mut Source,
-    to: &mut Sink,
-    key: ApiKey,
-    version: i16,
-    body: &[u8],
-) -> io::Result<BytesMut> {
-    let mut frame = Writer::new(false);
-    let client_id = CLIENT_ID;
-    frame.i32(i32::try_from(10 + client_id.len() + body.len()).unwrap_or(0));
-    frame.i16(key as i16);
-    frame.i16(version);
-    frame.i32(1);
-    frame.text(client_id);
-    frame.put(body);
-    to.write_all(&frame.bytes).await?;
-    to.flush().await?;
-    let size = usize::try_from(from.read_i32().await?).unwrap_or(0);
-    if !(4..=MOST_BYTES).contains(&size) || from.read_i32().await? != 1 {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not speak Kafka's protocol"));
-    }
-    // Room is made as bytes come, not as they are announced.
-    let (mut answer, mut rest) = (BytesMut::new(), from.take(size as u64 - 4));
-    while rest.read_buf(&mut answer).await? > 0 {}
-    if answer.len() == size - 4 { Ok(answer) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }

@@ -9,7 +9,6 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Shared;
-use crate::client;
 use crate::config::{ClientAuth, Config, ConfigError};
 use crate::metrics::TlsMetrics;
 use crate::tls::{self, Acceptor, Connector, NoHandshake, Stream};
@@ -69,15 +68,6 @@ impl Shared {
         let at = |error: io::Error| io::Error::new(error.kind(), format!("{host}:{port}: {error}"));
         let connected = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         Ok(connected.map_err(at)?.split())
-    }
-
-    /// How the gateway's own client speaks to the cluster.
-    pub(super) fn client_settings(&self) -> client::Settings {
-        client::Settings {
-            timeout: Duration::from_millis(self.config.connect_timeout_ms),
-            client_id: super::asker::CLIENT_ID.to_owned(),
-            tls: self.connector.clone(),
-        }
     }
 
     /// A client's connection once it can be spoken with.

@@ -46,6 +46,14 @@ pub struct GatewayMetrics {
     unreachable: Family<BrokerLabels, Counter>,
     stayed: Histograms<DirectionLabels>,
     guard: Family<EventLabels, Counter>,
+    own: Family<EventLabels, Counter>,
+    handover: Family<EventLabels, Counter>,
+    /// Groups that have members here and in the cluster now.
+    pub both_sides: Gauge,
+    /// Groups with commits that the cluster does not have yet.
+    pub mirror_groups: Gauge,
+    /// Milliseconds since the oldest of them.
+    pub mirror_lag_ms: Gauge,
     /// Brokers that a listener stands for.
     pub brokers: Gauge,
     /// 1 if a broker answered when last asked.
@@ -71,12 +79,39 @@ impl GatewayMetrics {
         let guard = Family::default();
         let help = "What the guard met besides verdicts: see the README";
         registry.register("guard", help, guard.clone());
+        let own = Family::default();
+        registry.register("own", "What mode own met: see the README", own.clone());
+        let handover = Family::default();
+        let help = "What was met in mode own when groups were handed over: see the README";
+        registry.register("handover", help, handover.clone());
+        let both_sides = Gauge::default();
+        let help = "Groups that have members here and in the cluster now";
+        registry.register("both_sides", help, both_sides.clone());
+        let mirror_groups = Gauge::default();
+        let help = "Groups with commits that the cluster does not have yet";
+        registry.register("mirror_groups", help, mirror_groups.clone());
+        let mirror_lag_ms = Gauge::default();
+        let help = "Milliseconds since the oldest commit that the cluster does not have yet";
+        registry.register("mirror_lag_ms", help, mirror_lag_ms.clone());
         let brokers = Gauge::default();
         registry.register("brokers", "Brokers that a listener stands for", brokers.clone());
         let upstream_answers = Gauge::default();
         let help = "1 if a broker answered when last asked";
         registry.register("upstream_answers", help, upstream_answers.clone());
-        Self { requests, bytes, unreachable, stayed, guard, brokers, upstream_answers }
+        Self {
+            requests,
+            bytes,
+            unreachable,
+            stayed,
+            guard,
+            own,
+            handover,
+            both_sides,
+            mirror_groups,
+            mirror_lag_ms,
+            brokers,
+            upstream_answers,
+        }
     }
 
     /// Requests of an API to a broker.
@@ -97,6 +132,16 @@ impl GatewayMetrics {
     /// Added latency of a direction.
     pub fn stayed(&self, direction: &'static str) -> Histogram {
         self.stayed.get_or_create(&DirectionLabels { direction }).clone()
+    }
+
+    /// Counts what mode `own` met: a word for it, of which there are few.
+    pub fn own(&self, what: &'static str) -> Counter {
+        self.own.get_or_create(&EventLabels { what }).clone()
+    }
+
+    /// Counts what was met when groups were handed over: a word for it, of which there are few.
+    pub fn handover(&self, what: &'static str) -> Counter {
+        self.handover.get_or_create(&EventLabels { what }).clone()
     }
 
     /// Counts what the guard met: a word for it, of which there are few.

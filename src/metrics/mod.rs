@@ -237,7 +237,7 @@ impl Gauges {
         );
         let help = "Partitions whose commits are under way";
         registry.register("in_flight_partitions", help, self.in_flight.clone());
-        let help = "1 once the store has failed: every store API answers 14, and the process ends";
+        let help = "1 once the store has failed: every store API answers 14, and the process ends. A gateway: while it has none";
         registry.register("store_failed", help, self.store_failed.clone());
         let help = "Journal rows not folded into the table: what the next opening replays";
         registry.register("journal_tail_rows", help, self.tail_rows.clone());

@@ -45,6 +45,10 @@ pub const INCONSISTENT_GROUP_PROTOCOL: Code = 23;
 pub const INVALID_GROUP_ID: Code = 24;
 /// No transactions here: every client gives up at once.
 pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Code = 53;
+/// The cluster does not let this principal touch the topic.
+pub const TOPIC_AUTHORIZATION_FAILED: Code = 29;
+/// The cluster does not let this principal touch the group.
+pub const GROUP_AUTHORIZATION_FAILED: Code = 30;
 /// A session timeout out of bounds.
 pub const INVALID_SESSION_TIMEOUT: Code = 26;
 /// The members are to join again.
@@ -53,6 +57,10 @@ pub const REBALANCE_IN_PROGRESS: Code = 27;
 pub const INVALID_COMMIT_OFFSET_SIZE: Code = 28;
 /// A record's timestamp out of bounds.
 pub const INVALID_TIMESTAMP: Code = 32;
+/// A SASL mechanism that the server does not offer.
+pub const UNSUPPORTED_SASL_MECHANISM: Code = 33;
+/// SASL where there is none, or none any more.
+pub const ILLEGAL_SASL_STATE: Code = 34;
 /// No such version of this API.
 pub const UNSUPPORTED_VERSION: Code = 35;
 /// A topic of this name is there.
@@ -77,6 +85,8 @@ pub const INVALID_PRODUCER_EPOCH: Code = 47;
 pub const INVALID_TXN_STATE: Code = 48;
 /// The log cannot be written or read now: clients ask again.
 pub const KAFKA_STORAGE_ERROR: Code = 56;
+/// Not who the client says.
+pub const SASL_AUTHENTICATION_FAILED: Code = 58;
 /// The group has members.
 pub const NON_EMPTY_GROUP: Code = 68;
 /// No such group.
@@ -99,8 +109,12 @@ pub const GROUP_SUBSCRIBED_TO_TOPIC: Code = 86;
 pub const FENCED_INSTANCE_ID: Code = 82;
 /// A record batch that cannot be.
 pub const INVALID_RECORD: Code = 87;
+/// A transaction is open on the position (KIP-447).
+pub const UNSTABLE_OFFSET_COMMIT: Code = 88;
 /// The transaction can only be aborted (KIP-890).
 pub const TRANSACTION_ABORTABLE: Code = 120;
+/// The member's epoch is not the group's (KIP-848).
+pub const STALE_MEMBER_EPOCH: Code = 113;
 /// No topic with this id.
 pub const UNKNOWN_TOPIC_ID: Code = 100;
 
@@ -137,6 +151,21 @@ pub fn of_commit(refusal: &Refusal, version: i16, regression: RefusalCode) -> Co
         Refusal::UnknownGroup if version >= 9 => GROUP_ID_NOT_FOUND,
         Refusal::UnknownGroup => ILLEGAL_GENERATION,
         refusal => of_group(refusal),
+    }
+}
+
+/// A gateway cannot ask its cluster whether a client may do this: it looks for its coordinator anew, and waits there.
+pub const NOT_ASKED: Code = NOT_COORDINATOR;
+
+/// The code of a request to a group that a gateway does not have yet. Who says that it is a member (`claims`) is none here,
+/// and is to give up its partitions; a commit of nobody's is to come again; all others look for their coordinator, which
+/// FindCoordinator does not have either for now (15), and every client waits for that.
+pub fn of_group_elsewhere(key: i16, claims: bool) -> Code {
+    const OFFSET_COMMIT: i16 = 8;
+    match key {
+        _ if claims => UNKNOWN_MEMBER_ID,
+        OFFSET_COMMIT => COORDINATOR_LOAD_IN_PROGRESS,
+        _ => NOT_COORDINATOR,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Apache Kafka as three brokers, the first of which is the controller too. Each advertises a host of its own on loopback,
+//! Apache Kafka as up to three brokers, the first of which is the controller too. Each advertises a host of its own on loopback,
 //! 127.0.0.2 to 127.0.0.4: the gateway says 127.0.0.1, so that an address that leaks through it shows.
 
 use std::fs;
@@ -30,7 +30,6 @@ const JAVA: &[&str] = &[
 const SETTINGS: &str = "
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 auto.create.topics.enable=false
 default.replication.factor=3
 min.insync.replicas=2
@@ -62,9 +61,21 @@ log.cleaner.threads=1
 log.cleaner.dedupe.buffer.size=4194304
 ";
 
+/// What a cluster is, beyond what all of them are.
+#[derive(Default)]
+pub struct Plan {
+    /// Listeners of each broker besides PLAINTEXT: names of Kafka's security protocols.
+    pub listeners: &'static [&'static str],
+    /// Lines of `server.properties`, which win over those that all have.
+    pub settings: String,
+    /// For `kafka-storage format`.
+    pub format: Vec<String>,
+}
+
 /// The cluster.
 pub struct Cluster {
     lib: PathBuf,
+    plan: Plan,
     brokers: Vec<Broker>,
     controller: SocketAddr,
     dir: PathBuf,
@@ -75,13 +86,20 @@ pub struct Cluster {
 struct Broker {
     id: i32,
     address: SocketAddr,
+    /// Of the plan's listeners, in its order.
+    others: Vec<SocketAddr>,
     /// None while it is down.
     process: Option<Process>,
 }
 
 impl Cluster {
-    /// Starts one and waits until every broker serves.
+    /// Starts one of three brokers and waits until every broker serves.
     pub fn start(lib: &Path) -> Self {
+        Self::planned(lib, BROKERS.len(), |_| Plan::default())
+    }
+
+    /// The same with so many brokers; the plan may put files into the cluster's directory.
+    pub fn planned(lib: &Path, brokers: usize, plan: impl FnOnce(&Path) -> Plan) -> Self {
         let dir =
             tempfile::Builder::new().prefix("offsetd-cluster-").tempdir().expect("make a directory").keep();
         let janitor = Command::new("sh")
@@ -92,14 +110,23 @@ impl Cluster {
             .stderr(Stdio::null())
             .spawn()
             .expect("start a janitor");
-        let ports = free_ports(BROKERS.len() as u16 + 1);
-        let host = |id: i32| Ipv4Addr::new(127, 0, 0, id as u8 + 1);
-        let address = |id: i32| SocketAddr::from((host(id), ports + id as u16));
-        let brokers =
-            BROKERS.map(|id| Broker { id, address: address(id), process: None }).into_iter().collect();
+        let plan = plan(&dir);
+        let others = plan.listeners.len();
+        let ports = free_ports((brokers * (1 + others) + 1) as u16);
+        // The controller's port, then those of one listener after the other.
+        let address = |listener: usize, id: i32| {
+            SocketAddr::from((host(id), ports + (listener * brokers) as u16 + id as u16))
+        };
+        let broker = |id: &i32| Broker {
+            id: *id,
+            address: address(0, *id),
+            others: (1..=others).map(|listener| address(listener, *id)).collect(),
+            process: None,
+        };
+        let brokers: Vec<Broker> = BROKERS.iter().take(brokers).map(broker).collect();
         let controller = SocketAddr::from((host(1), ports));
-        let mut cluster = Self { lib: lib.to_owned(), brokers, controller, dir, _janitor: janitor };
-        let mut formats: Vec<Process> = BROKERS.iter().map(|id| cluster.format(*id)).collect();
+        let mut cluster = Self { lib: lib.to_owned(), plan, brokers, controller, dir, _janitor: janitor };
+        let mut formats: Vec<Process> = cluster.ids().into_iter().map(|id| cluster.format(id)).collect();
         for format in &mut formats {
             assert!(format.end().success(), "Kafka's storage tool:\n{}", format.end_of_log());
         }
@@ -120,28 +147,38 @@ impl Cluster {
 
     /// Writes a node's settings and starts the making of its directory.
     fn format(&self, id: i32) -> Process {
-        let (address, controller) = (self.address(id), self.controller);
-        let mut listeners = format!("PLAINTEXT://{address}");
-        let mut roles = "broker";
+        let controller = self.controller;
+        let broker = self.brokers.iter().find(|broker| broker.id == id).expect("a broker of the cluster");
+        let mut advertised = format!("PLAINTEXT://{}", broker.address);
+        let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+        for (name, address) in self.plan.listeners.iter().zip(&broker.others) {
+            advertised += &format!(",{name}://{address}");
+            protocols += &format!(",{name}:{name}");
+        }
+        let (mut listeners, mut roles) = (advertised.clone(), "broker");
         if id == 1 {
             listeners += &format!(",CONTROLLER://{controller}");
             roles = "broker,controller";
         }
         let text = format!(
-            "{SETTINGS}node.id={id}\nprocess.roles={roles}\nlisteners={listeners}\n\
-             advertised.listeners=PLAINTEXT://{address}\ncontroller.quorum.voters=1@{controller}\nlog.dirs={}\n",
+            "{SETTINGS}{}node.id={id}\nprocess.roles={roles}\nlisteners={listeners}\n\
+             advertised.listeners={advertised}\nlistener.security.protocol.map={protocols}\n\
+             controller.quorum.voters=1@{controller}\nlog.dirs={}\n",
+            self.plan.settings,
             self.dir.join(format!("data-{id}")).display(),
         );
         let settings = self.settings(id);
         fs::write(&settings, text).expect("write Kafka's settings");
         let settings = settings.to_string_lossy();
-        let command = ["kafka.tools.StorageTool", "format", "-t", "b2Zmc2V0ZC1nYXRld2F5MQ", "-c", &settings];
+        let mut command =
+            vec!["kafka.tools.StorageTool", "format", "-t", "b2Zmc2V0ZC1nYXRld2F5MQ", "-c", &settings];
+        command.extend(self.plan.format.iter().map(String::as_str));
         Process::start(&self.java(&command), &self.dir.join(format!("format-{id}.log")))
     }
 
     /// Starts the brokers that are down, and waits until all of them serve and all replicas are in sync.
     pub fn start_missing(&mut self) {
-        for id in BROKERS {
+        for id in self.ids() {
             if self.broker(id).process.as_mut().is_none_or(|process| process.ended().is_some()) {
                 let settings = self.settings(id).to_string_lossy().into_owned();
                 let command = self.java(&["kafka.Kafka", &settings]);
@@ -172,7 +209,7 @@ impl Cluster {
             };
             let metadata = wire.metadata(None).map_err(|error| format!("broker {id}: {error}"))?;
             let known = metadata.brokers.len();
-            if known != BROKERS.len() {
+            if known != self.brokers.len() {
                 return Err(format!("broker {id} knows {known} brokers"));
             }
             for topic in &metadata.topics {
@@ -190,6 +227,15 @@ impl Cluster {
         self.brokers.iter_mut().find(|broker| broker.id == id).expect("a broker of the cluster")
     }
 
+    fn ids(&self) -> Vec<i32> {
+        self.brokers.iter().map(|broker| broker.id).collect()
+    }
+
+    /// Its directory, which goes away with the tests.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Where a broker listens; it is what it advertises.
     pub fn address(&self, id: i32) -> SocketAddr {
         self.brokers.iter().find(|broker| broker.id == id).expect("a broker of the cluster").address
@@ -202,7 +248,15 @@ impl Cluster {
 
     /// Every address that no client of a gateway may see: the brokers' and the controller's.
     pub fn secrets(&self) -> Vec<SocketAddr> {
-        self.brokers.iter().map(|broker| broker.address).chain([self.controller]).collect()
+        let of = |broker: &Broker| broker.others.iter().copied().chain([broker.address]).collect::<Vec<_>>();
+        self.brokers.iter().flat_map(of).chain([self.controller]).collect()
+    }
+
+    /// Of all brokers, at one of the plan's listeners.
+    pub fn addresses_of(&self, listener: &str) -> Vec<SocketAddr> {
+        let index = self.plan.listeners.iter().position(|name| *name == listener);
+        let index = index.expect("a listener of the plan");
+        self.brokers.iter().filter_map(|broker| broker.others.get(index).copied()).collect()
     }
 
     /// What a client that goes to the cluster itself is told.
@@ -234,6 +288,11 @@ impl Cluster {
         };
         self.brokers.iter().filter_map(log).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Where a broker is.
+pub fn host(id: i32) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 0, id as u8 + 1)
 }
 
 /// The first of so many ports in a row that are free on all of loopback. They are below those that systems give to clients,

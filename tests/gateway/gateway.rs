@@ -1,6 +1,7 @@
 //! An `offsetd gateway` in front of the cluster, in a directory of its own, which can be killed and started again.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,6 +30,11 @@ pub struct Gateway {
 impl Gateway {
     /// Guard mode: `observe`, `reject` or `clamp`.
     pub fn start(cluster: &Cluster, guard: &str) -> Self {
+        Self::configured(&cluster.bootstrap(), guard, "")
+    }
+
+    /// In front of these brokers, with a configuration file.
+    pub fn configured(upstream: &str, guard: &str, configuration: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("offsetd-gateway-").tempdir().expect("make a directory");
         // The listener for a broker is `base` and its id; bootstrap and admin come after those.
         let count = BROKERS.len() as u16;
@@ -38,11 +44,15 @@ impl Gateway {
         let binary =
             std::env::var("OFFSETD_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_offsetd").to_owned());
         let (listen, data) = (address.to_string(), dir.path().join("data").display().to_string());
+        let file = dir.path().join("offsetd.toml");
+        std::fs::write(&file, configuration).expect("write a configuration");
         let words = [
             &binary,
             "gateway",
+            "--config",
+            &file.display().to_string(),
             "--upstream",
-            &cluster.bootstrap(),
+            upstream,
             "--listen",
             &listen,
             "--advertised-host",
@@ -111,6 +121,17 @@ impl Gateway {
 
     pub fn end_of_log(&self) -> String {
         self.process.as_ref().map_or_else(String::new, Process::end_of_log)
+    }
+
+    /// A counter of its metrics; 0 if it has not counted.
+    pub fn counted(&self, name: &str, labels: &str) -> f64 {
+        let mut admin = TcpStream::connect(self.admin).expect("reach the admin listener");
+        admin.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("ask");
+        let mut text = String::new();
+        admin.read_to_string(&mut text).expect("read metrics");
+        assert!(text.contains("# EOF"), "{text}");
+        let sample = format!("{name}{{{labels}}} ");
+        text.lines().find_map(|line| line.strip_prefix(&sample)?.trim().parse().ok()).unwrap_or_default()
     }
 
     /// What `offsetd refusals` says about a group, as JSON.

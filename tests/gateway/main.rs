@@ -3,6 +3,7 @@
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod certificates;
 #[path = "../clients/client.rs"]
 #[allow(dead_code, reason = "the clients' own tests use all of it")]
 mod client;
@@ -22,23 +23,59 @@ mod process;
 mod program;
 mod rewound;
 mod running;
+mod sasl;
 mod say;
+mod secured;
 mod server;
 mod speed;
 mod through;
+mod tls;
 mod tools;
 mod wire;
 
 use std::io::Write;
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use cluster::Cluster;
 
-/// The cluster that all tests share, one after the other; None: this test is left out, and the user has been told. A test
-/// has topics and groups of its own.
-fn cluster(test: &str) -> Option<MutexGuard<'static, Cluster>> {
+/// A cluster, for as long as a test has it.
+struct Lent {
+    cluster: MutexGuard<'static, Cluster>,
+    /// One test at a time, whichever cluster is its own: what takes how long is measured.
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Deref for Lent {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut Cluster {
+        &mut self.cluster
+    }
+}
+
+/// The cluster that tests share, one after the other; None: this test is left out, and the user has been told. A test has
+/// topics and groups of its own.
+fn cluster(test: &str) -> Option<Lent> {
     static CLUSTER: OnceLock<Mutex<Cluster>> = OnceLock::new();
+    lend(test, &CLUSTER, Cluster::start)
+}
+
+/// One of the clusters that tests share, started by the first test that asks for it.
+fn lend(
+    test: &str,
+    shared: &'static OnceLock<Mutex<Cluster>>,
+    start: impl FnOnce(&Path) -> Cluster,
+) -> Option<Lent> {
+    static TURN: Mutex<()> = Mutex::new(());
     let lib = match installed::installed() {
         Ok(lib) => lib,
         Err(why) => {
@@ -46,16 +83,17 @@ fn cluster(test: &str) -> Option<MutexGuard<'static, Cluster>> {
             return None;
         }
     };
-    let start = || {
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || {
         let began = Instant::now();
-        let cluster = Cluster::start(&lib);
+        let cluster = start(&lib);
         println!("the cluster is ready after {:.1} s", began.elapsed().as_secs_f64());
         Mutex::new(cluster)
     };
     // A test that failed may have left a broker down.
-    let mut cluster = CLUSTER.get_or_init(start).lock().unwrap_or_else(PoisonError::into_inner);
+    let mut cluster = shared.get_or_init(make).lock().unwrap_or_else(PoisonError::into_inner);
     cluster.start_missing();
-    Some(cluster)
+    Some(Lent { cluster, _turn: turn })
 }
 
 /// Tells the user that a test is left out, and why. With OFFSETD_REQUIRE_GATEWAY=1 it is a failure.

@@ -56,7 +56,7 @@ fn broker(script: Arc<Script>) -> SocketAddr {
                 while let Some(asked) = read(&mut stream) {
                     // What every gateway asks for by itself.
                     let said = match (asked.key, asked.version) {
-                        (API_VERSIONS, 0) => Some(answer(&asked, &[0, 0, 0, 0, 0, 0])),
+                        (API_VERSIONS, version) => Some(answer(&asked, &versions(version))),
                         (METADATA, 4) => Some(answer(&asked, &metadata(&[(0, "127.0.0.1", address.port())]))),
                         _ => script(&asked, address),
                     };
@@ -69,6 +69,14 @@ fn broker(script: Arc<Script>) -> SocketAddr {
         }
     });
     address
+}
+
+/// An ApiVersions answer of version 0: itself and Metadata 4. Of a newer version it says that it does not know it.
+fn versions(version: i16) -> Vec<u8> {
+    let mut body = if version > 0 { 35i16 } else { 0 }.to_be_bytes().to_vec();
+    body.extend(2u32.to_be_bytes());
+    body.extend([API_VERSIONS, 0, 0, METADATA, 4, 4].into_iter().flat_map(i16::to_be_bytes));
+    body
 }
 
 /// A Metadata answer of versions 3 to 6, without topics.

@@ -15,11 +15,11 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{Duration, timeout};
 
-use super::Guard;
 use super::groups::Held;
 use super::messages::{Answered, Asked, is_txn};
 use super::positions::{self, OWN_VERSION, Place, Places};
 use super::verdicts::{Failed, Plan, Plans, is_strict, items};
+use super::{Guard, Seat};
 use crate::gateway::cursor::{Unreadable, answer_body};
 use crate::gateway::link::{End, Expect, Pending};
 use crate::gateway::requests::{Head, Requests, client_id};
@@ -45,7 +45,7 @@ const OF_GROUP: [Code; 8] = [
 /// A commit that the cluster has not answered yet.
 #[derive(Debug)]
 pub(in crate::gateway) struct UnderWay {
-    guard: Arc<Guard>,
+    seat: Seat,
     head: Head,
     asked: Asked,
     modes: Vec<Mode>,
@@ -66,15 +66,18 @@ impl Requests<'_> {
         }
         let modes = guard.modes(&asked);
         self.all_answered().await?;
+        let Some(seat) = guard.seat() else {
+            guard.count("no_store");
+            return self.unjudged(head, frame, &asked, &modes).await;
+        };
         let Some(mut held) = guard.groups.handle(&asked.group).turn(self.patience()).await else {
             guard.count("busy");
             return self.unjudged(head, frame, &asked, &modes).await;
         };
-        let plans = match self.judge(head, frame, &asked, &modes, &held, &guard).await? {
+        let plans = match self.judge(head, frame, &asked, &modes, &held, &seat).await? {
             Ok(plans) => plans,
             Err(Failed) => {
                 held.settle();
-                guard.count("store_failed");
                 return self.unjudged(head, frame, &asked, &modes).await;
             }
         };
@@ -84,21 +87,26 @@ impl Requests<'_> {
             host: self.link.address.clone(),
             member_id: cut(&asked.member_id).into(),
         });
-        let kept = guard.keep_refused(&asked, &plans, &actor).await;
+        if !seat.keep_refused(&asked, &plans, &actor).await {
+            held.settle();
+            return self.unjudged(head, frame, &asked, &modes).await;
+        }
         let stays: Vec<bool> = plans.plans.iter().map(|plan| *plan == Plan::Go).collect();
         if !stays.contains(&true) {
             held.settle();
-            let ours = |plan: &Plan| if kept { guard.code(head, plan) } else { codes::STORE_UNAVAILABLE };
-            let codes: Vec<Code> = plans.plans.iter().map(ours).collect();
+            let codes: Vec<Code> = plans.plans.iter().map(|plan| guard.code(head, plan)).collect();
             let answer = asked.answer(head, 0, &codes);
             return self.expect(head.pending(Expect::Local(answer))).await;
         }
         let shorter = if plans.all_go() { None } else { Some(asked.without(frame, &stays)) };
-        let under_way = Box::new(UnderWay { guard, head, asked, modes, plans, actor, held });
+        // Until it is answered nobody knows what the cluster has.
+        let going = asked.places().zip(&stays).filter(|(_, stays)| **stays);
+        seat.open.sure.forget(&asked.group, going.map(|(place, _)| place).collect::<Vec<_>>().iter());
+        let under_way = Box::new(UnderWay { seat, head, asked, modes, plans, actor, held });
         self.forward(head, Expect::Commit(under_way), shorter.as_deref().unwrap_or(frame)).await
     }
 
-    fn patience(&self) -> Duration {
+    pub(in crate::gateway) fn patience(&self) -> Duration {
         Duration::from_millis(self.link.shared.config.ask_timeout_ms)
     }
 
@@ -120,20 +128,23 @@ impl Requests<'_> {
         asked: &Asked,
         modes: &[Mode],
         held: &Held,
-        guard: &Guard,
+        seat: &Seat,
     ) -> Result<Result<Plans, Failed>, End> {
-        let mut plans = match guard.plan(asked, modes) {
+        let guard = &seat.guard;
+        let mut plans = match seat.plan(asked, modes) {
             Ok(plans) => plans,
             Err(failed) => return Ok(Err(failed)),
         };
         let anew = is_txn(head) || held.is_unsure();
         let known = HashSet::<&Place>::from_iter(&plans.unknown);
-        let suspect = |index: usize, place: &Place| {
-            anew || plans.goes_back.get(index) == Some(&true) || known.contains(place)
+        let places: Vec<Place> = asked.places().collect();
+        let unsure = seat.open.sure.unknown(&asked.group, &places);
+        let suspect = |(index, place): &(usize, Place)| {
+            let of = |list: &[bool]| list.get(*index) == Some(&true);
+            anew || of(&unsure) || of(&plans.goes_back) || known.contains(place)
         };
         let mut seen = HashSet::new();
-        let places = asked.items().map(|(name, partition)| (name.clone(), partition.index)).enumerate();
-        let places = places.filter(|(index, place)| suspect(*index, place)).map(|(_, place)| place);
+        let places = places.into_iter().enumerate().filter(suspect).map(|(_, place)| place);
         let places: Vec<Place> = places.filter(|place| seen.insert(place.clone())).collect();
         if places.is_empty() {
             return Ok(Ok(plans));
@@ -141,11 +152,14 @@ impl Requests<'_> {
         let told = self.ask(frame, &asked.group, &places).await?;
         match &told {
             Some(told) => {
-                guard.follow(&asked.group, told, true).await;
+                // By floors that are not the cluster's nobody is judged.
+                if !seat.follow(&asked.group, told, true).await {
+                    return Ok(Err(Failed));
+                }
                 if anew && places.iter().all(|place| told.contains_key(place)) {
                     held.is_sure();
                 }
-                plans = match guard.plan(asked, modes) {
+                plans = match seat.plan(asked, modes) {
                     Ok(plans) => plans,
                     Err(failed) => return Ok(Err(failed)),
                 };
@@ -185,13 +199,15 @@ impl Guard {
         match plan {
             Plan::Refuse(_) if is_txn(head) => codes::of_txn_commit(head.version),
             Plan::Refuse(back) => {
-                let code = self.coordinator.guard.code(&self.tenant_name);
+                let code = self.policy.code(&self.tenant_name);
                 codes::of_commit(&Refusal::Regression(*back), head.version, code)
             }
             Plan::Clamp(_) | Plan::Go => codes::NONE,
         }
     }
+}
 
+impl Seat {
     /// Keeps what was refused in the journal, before anybody is told of it. False if the store cannot.
     async fn keep_refused(&self, asked: &Asked, plans: &Plans, actor: &Arc<Actor>) -> bool {
         // What goes back only by what is ahead of it in its own request is counted, and not kept: it might not get there.
@@ -201,23 +217,29 @@ impl Guard {
             Some(Plan::Clamp(_)) if alone(index) => Some(Mode::Clamp),
             _ => None,
         });
+        if !indexes.is_empty() && self.keep(&asked.group, actor.clone(), items).await.is_none() {
+            return false;
+        }
         for plan in &plans.plans {
             match plan {
-                Plan::Refuse(_) => self.meter.commits(CommitResult::Regression, 1),
-                Plan::Clamp(_) => self.meter.commits(CommitResult::Clamped, 1),
+                Plan::Refuse(_) => self.guard.meter.commits(CommitResult::Regression, 1),
+                Plan::Clamp(_) => self.guard.meter.commits(CommitResult::Clamped, 1),
                 Plan::Go => {}
             }
         }
         for (index, (name, partition)) in asked.items().enumerate() {
-            match plans.plans.get(index) {
-                Some(Plan::Refuse(back)) => self.tell("refused", asked, name, partition.index, back, actor),
-                Some(Plan::Clamp(back)) => self.tell("clamped", asked, name, partition.index, back, actor),
-                _ => {}
-            }
+            let (what, back) = match plans.plans.get(index) {
+                Some(Plan::Refuse(back)) => ("refused", back),
+                Some(Plan::Clamp(back)) => ("clamped", back),
+                _ => continue,
+            };
+            self.guard.tell(what, asked, name, partition.index, back, actor);
         }
-        indexes.is_empty() || self.keep(&asked.group, actor.clone(), items).await.is_some()
+        true
     }
+}
 
+impl Guard {
     /// The protocol carries no text, so the log says what happened.
     fn tell(
         &self,
@@ -299,7 +321,7 @@ impl UnderWay {
                     let code = theirs.get_mut(&(&**name, partition.index)).and_then(VecDeque::pop_front);
                     code.ok_or(Unreadable::Wrong("it leaves out a partition that was asked"))?
                 }
-                plan => self.guard.code(head, plan),
+                plan => self.seat.guard.code(head, plan),
             };
             taken.push(*plan == Plan::Go && code == codes::NONE);
             codes.push(code);
@@ -327,7 +349,7 @@ impl Settling {
 
     /// The floors follow what the cluster has taken; the turn ends.
     pub(in crate::gateway) async fn settle(mut self) {
-        let UnderWay { guard, head, asked, modes, plans, actor, held } = &mut *self.under_way;
+        let UnderWay { seat, head, asked, modes, plans, actor, held } = &mut *self.under_way;
         let txn = is_txn(*head);
         let (items, indexes) = items(asked, |index| {
             let taken = self.taken.get(index) == Some(&true);
@@ -337,10 +359,15 @@ impl Settling {
             // It is in the cluster, so it is true.
             Some(if *mode == Mode::Off { Mode::Off } else { Mode::Observe })
         });
-        if let Some(verdicts) = guard.keep(&asked.group, actor.clone(), items).await {
+        if let Some(verdicts) = seat.keep(&asked.group, actor.clone(), items).await {
             held.settle();
+            if !txn {
+                let taken = asked.places().zip(&self.taken).filter(|(_, taken)| **taken);
+                let taken: Vec<Place> = taken.map(|(place, _)| place).collect();
+                seat.open.sure.note(&asked.group, &taken);
+            }
             for (index, verdict) in indexes.into_iter().zip(&verdicts) {
-                guard.counted(asked, index, verdict, actor);
+                seat.guard.counted(asked, index, verdict, actor);
             }
         }
     }

@@ -91,7 +91,10 @@ impl Fetching {
                 continue;
             }
             let Some(mut held) = handle.turn_now() else { continue };
-            guard.follow(&name, &places, false).await;
+            // Without a store there is nothing to follow with; it asks when it is there.
+            if let Some(seat) = guard.seat() {
+                seat.follow(&name, &places, false).await;
+            }
             held.settle();
         }
         Ok(())
@@ -125,9 +128,11 @@ impl Taking {
         let guard = &self.guard;
         if let (codes::NONE, false, Ok(group)) = (code, gone.is_empty(), GroupName::new(group)) {
             let deleted = gone.len();
-            let (coordinator, actor) = (&guard.coordinator, self.actor.clone());
-            if coordinator.delete_offsets(guard.tenant, group.clone(), gone, actor).await.is_err() {
-                guard.count("store_failed");
+            if let Some(seat) = guard.seat() {
+                let actor = self.actor.clone();
+                let delete = seat.coordinator().delete_offsets(seat.tenant, group.clone(), gone, actor);
+                // A floor that stays is held against the cluster when it matters.
+                let _ = seat.in_time(delete).await;
             }
             self.tell(group.as_str(), deleted, "offsets deleted in the cluster");
         }
@@ -140,10 +145,10 @@ impl Taking {
             let (group, code) = (GroupName::new(cursor.text()?.unwrap_or_default()), cursor.i16()?);
             cursor.tags()?;
             if let (Ok(group), codes::NONE) = (group, code) {
-                let guard = &self.guard;
-                let (coordinator, actor) = (&guard.coordinator, self.actor.clone());
-                if coordinator.delete_group(guard.tenant, group.clone(), actor).await.is_err() {
-                    guard.count("store_failed");
+                if let Some(seat) = self.guard.seat() {
+                    let delete =
+                        seat.coordinator().delete_group(seat.tenant, group.clone(), self.actor.clone());
+                    let _ = seat.in_time(delete).await;
                 }
                 self.tell(group.as_str(), 0, "group deleted in the cluster");
             }

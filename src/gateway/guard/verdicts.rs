@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::Guard;
 use super::messages::Asked;
 use super::positions::Place;
+use super::{Guard, Seat};
 use crate::model::names::StreamName;
 use crate::model::offset::{
     BeyondEnd, Fault, Judgement, Mode, Position, Regression, UNCHANGED_REFRESH_MS, accept, judge,
@@ -49,16 +49,22 @@ pub(super) fn is_strict(modes: &[Mode]) -> bool {
 
 impl Guard {
     pub(super) fn modes(&self, asked: &Asked) -> Vec<Mode> {
-        let guard = self.coordinator.guard.of_group(&self.tenant_name, &asked.group);
+        let guard = self.policy.of_group(&self.tenant_name, &asked.group);
         asked.topics.iter().flat_map(|topic| vec![guard.mode(&topic.name); topic.partitions.len()]).collect()
     }
+}
 
+impl Seat {
     /// Applies the rule.
     pub(super) fn plan(&self, asked: &Asked, modes: &[Mode]) -> Result<Plans, Failed> {
         let mut ahead: HashMap<(&str, i32), Option<Position>> = HashMap::new();
         let mut plans = Plans::default();
-        let now_ms = self.coordinator.now_ms();
-        self.coordinator.space.admit().map_err(|_| Failed)?;
+        let now_ms = self.coordinator().now_ms();
+        let failed = |what| {
+            self.guard.count(what);
+            Failed
+        };
+        self.coordinator().space.admit().map_err(|_| failed("no_space"))?;
         for ((name, partition), mode) in asked.items().zip(modes) {
             // What no stream can be called the cluster refuses by itself.
             if StreamName::new(name).is_err() {
@@ -70,9 +76,8 @@ impl Guard {
             let before = match ahead.get(&key) {
                 Some(before) => before.clone(),
                 None => {
-                    let coordinator = &self.coordinator;
-                    let found = coordinator.standing(self.tenant, &asked.group, name, partition.index);
-                    let found = found.map_err(|_| Failed)?;
+                    let found = self.coordinator().standing(self.tenant, &asked.group, name, partition.index);
+                    let found = found.map_err(|_| failed("store_failed"))?;
                     if found.is_none() {
                         plans.unknown.push((name.clone(), partition.index));
                     }
@@ -100,7 +105,7 @@ impl Guard {
     /// Whether a proposal would be kept from the position that stands, by itself.
     pub(super) fn goes_back_alone(&self, asked: &Asked, index: usize) -> bool {
         let Some((name, partition)) = asked.items().nth(index) else { return false };
-        let standing = self.coordinator.standing(self.tenant, &asked.group, name, partition.index);
+        let standing = self.coordinator().standing(self.tenant, &asked.group, name, partition.index);
         let Ok(Some(standing)) = standing else { return false };
         let judged = judge(Some(&standing), &partition.proposal, Mode::Reject, 0, 0);
         matches!(judged, Judgement::Refuse(_))
