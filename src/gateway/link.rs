@@ -37,6 +37,8 @@ pub(super) enum End {
     Answered,
     #[error("a frame of {0} bytes")]
     Size(i64),
+    #[error("it speaks TLS, and this port is in plain text (a client setting: security.protocol=PLAINTEXT)")]
+    SpeaksTls,
     #[error("API {key} in version {version} does not pass")]
     Unknown { key: i16, version: i16 },
     #[error("a request of {api} {version} that cannot be read: {why}")]
@@ -57,6 +59,7 @@ impl End {
         match self {
             End::Client | End::Broker | End::Draining | End::Answered | End::Io(_) => None,
             End::Size(_) => Some("bad_frame"),
+            End::SpeaksTls => Some("tls_to_plain_text"),
             End::Unknown { .. } => Some("unknown_api"),
             End::Request { .. } => Some("malformed"),
             End::Answer { .. } => Some("malformed_answer"),

@@ -13,6 +13,7 @@ use super::own::{Side, Whose, whose};
 use super::pump::Pump;
 use super::rewrite::unknown_api_versions;
 use super::sasl::Mechanism;
+use crate::tls::is_tls;
 use crate::wire::codes;
 
 /// Size, key, version, correlation id: what is looked at of every request.
@@ -109,7 +110,10 @@ impl<'a> Requests<'a> {
         let claimed = Cursor::new(self.pump.ahead(), false).i32().map_err(|_| End::Client)?;
         let max = self.link.shared.config.max_request_bytes;
         let size = usize::try_from(claimed).ok().filter(|size| (LEAST_BYTES..=max).contains(size));
-        let size = size.ok_or(End::Size(claimed.into()))?;
+        let speaks = |claimed: i32| {
+            if is_tls(&claimed.to_be_bytes()) { End::SpeaksTls } else { End::Size(claimed.into()) }
+        };
+        let size = size.ok_or_else(|| speaks(claimed))?;
         if !self.pump.want(HEAD_BYTES).await? {
             return Err(End::Client);
         }

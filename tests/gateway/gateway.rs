@@ -1,6 +1,6 @@
 //! An `offsetd gateway` in front of the cluster, in a directory of its own, which can be killed and started again.
 
-use std::io::{Read, Write};
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
@@ -130,6 +130,14 @@ impl Gateway {
         let mut said = String::new();
         stream.read_to_string(&mut said).expect("read metrics");
         said
+    }
+
+    /// A counter of its metrics; 0 if it has not counted.
+    pub fn counted(&self, name: &str, labels: &str) -> f64 {
+        let text = self.metrics();
+        assert!(text.contains("# EOF"), "{text}");
+        let sample = format!("{name}{{{labels}}} ");
+        text.lines().find_map(|line| line.strip_prefix(&sample)?.trim().parse().ok()).unwrap_or_default()
     }
 
     /// What `offsetd refusals` says about a group, as JSON.

@@ -29,6 +29,7 @@ mod secured;
 mod server;
 mod speed;
 mod through;
+mod tls;
 mod tools;
 mod wire;
 

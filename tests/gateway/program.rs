@@ -69,7 +69,7 @@ impl Library {
                 return false;
             }
             Self::Kafkajs => (!works("node", "--version")).then(|| "node is missing".to_owned()),
-            _ => (!clients().join("python/bin/python").exists()).then(|| "no Python clients".to_owned()),
+            _ => (!Self::python().exists()).then(|| "no Python clients".to_owned()),
         };
         if let Some(why) = &missing {
             skipped(self.name(), &format!("{why}: run tests/gateway/setup.sh"));
@@ -90,7 +90,7 @@ impl Library {
                 command
             }
             _ => {
-                let mut command = Command::new(clients().join("python/bin/python"));
+                let mut command = Command::new(Self::python());
                 command.arg("-B").arg(sources.join("python/records.py")).arg(self.name());
                 command
             }
@@ -114,6 +114,11 @@ impl Library {
         let mut command = self.command(server);
         command.args([&server.address.to_string(), "commit", topic, group, &offset.to_string()]);
         run(self.name(), command, "").concat()
+    }
+
+    /// The Python that has the clients.
+    pub fn python() -> PathBuf {
+        clients().join("python/bin/python")
     }
 
     /// A member of a group that prints what it reads until SIGTERM; confluent-kafka and kafka-python have it.

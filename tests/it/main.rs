@@ -60,3 +60,5 @@ mod space;
 mod sync_group;
 mod syncs;
 mod tenants;
+mod tls;
+mod tls_gateway;
