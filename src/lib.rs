@@ -14,6 +14,8 @@ pub mod config;
 pub mod metrics;
 #[cfg(feature = "server")]
 pub mod records;
+#[cfg(feature = "server")]
+pub mod tls;
 
 #[cfg(feature = "server")]
 pub mod coordinator;

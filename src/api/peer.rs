@@ -30,7 +30,7 @@ pub struct Peer {
     pub port: i32,
     /// Where it connects from.
     pub address: Arc<str>,
-    /// Who it is, if that is known.
+    /// Who it is, if that is known: by its certificate, or by what it said to the cluster.
     pub principal: Arc<str>,
     /// What it may not touch.
     pub barred: Barred,

@@ -97,7 +97,8 @@ impl Client {
     fn connect(address: SocketAddr, name: &str) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let endpoint = Endpoint { host: address.ip().to_string(), port: address.port() };
-        let settings = Settings { timeout: Duration::from_secs(10), client_id: name.to_owned(), sasl: None };
+        let settings =
+            Settings { timeout: Duration::from_secs(10), client_id: name.to_owned(), tls: None, sasl: None };
         let cluster = runtime.block_on(Cluster::connect(&[endpoint], settings))?;
         Ok(Self { runtime, cluster, name: name.to_owned() })
     }

@@ -29,6 +29,18 @@ pub(super) struct Arguments {
     /// Broker ID is reached at this port + ID [default: the bootstrap port + 1]
     #[arg(long, value_name = "PORT")]
     broker_port_base: Option<u16>,
+    /// Certificate of the listeners, PEM: with it they speak TLS
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<String>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Speak TLS with the brokers
+    #[arg(long)]
+    upstream_tls: bool,
+    /// CAs of the brokers' certificates, PEM [default: those that the system trusts]
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Option<String>,
     /// Where groups and offsets live. guard: in the cluster, each commit judged on its way there; own: in offsetd [default:
     /// guard]
     #[arg(long, value_name = "guard|own")]
@@ -76,6 +88,10 @@ fn load(arguments: &Arguments) -> Result<Config, ConfigError> {
         ("gateway.advertised_host", arguments.advertised_host.clone()),
         ("gateway.mode", arguments.mode.clone()),
         ("guard.mode", arguments.guard.clone()),
+        ("tls.certificate", arguments.tls_certificate.clone()),
+        ("tls.key", arguments.tls_key.clone()),
+        ("gateway.tls.enabled", arguments.upstream_tls.then(|| "true".to_owned())),
+        ("gateway.tls.ca", arguments.upstream_ca.clone()),
         ("data_dir", arguments.data_dir.clone()),
         ("admin_listen", arguments.admin_listen.clone()),
         ("log.format", arguments.log_format.clone()),

@@ -26,6 +26,12 @@ pub(super) struct Arguments {
     /// Address that clients are told to connect to [default: the listener's own]
     #[arg(long, value_name = "HOST:PORT")]
     advertise: Option<String>,
+    /// Certificate of the listeners, PEM: with it they speak TLS
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<String>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
     /// Directory of the store, made if it is not there [default: ./offsetd-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
@@ -50,6 +56,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let given = [
         ("listen", arguments.listen.clone()),
         ("advertise", arguments.advertise.clone()),
+        ("tls.certificate", arguments.tls_certificate.clone()),
+        ("tls.key", arguments.tls_key.clone()),
         ("data_dir", arguments.data_dir.clone()),
         ("admin_listen", arguments.admin_listen.clone()),
         ("log.format", arguments.log_format.clone()),

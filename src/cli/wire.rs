@@ -9,6 +9,9 @@ use tokio::time::Duration;
 use super::fail::Failure;
 use super::print::Output;
 use crate::client::{Account, Cluster, Endpoint, Mechanism, Password, Refused, Settings};
+use crate::config::UpstreamTlsConfig;
+use crate::metrics::TlsMetrics;
+use crate::tls::{Connector, Names};
 
 /// Options of every command that speaks Kafka's protocol.
 #[derive(Debug, Args)]
@@ -28,6 +31,21 @@ pub(super) struct Wire {
     /// What this command calls itself; it stands in the server's journal beside what it did
     #[arg(long, value_name = "NAME", default_value = "offsetd-cli", value_parser = client_id)]
     pub(super) client_id: String,
+    /// Speak TLS
+    #[arg(long)]
+    pub(super) tls: bool,
+    /// CAs of the server's certificate, PEM [default: those that the system trusts]
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub(super) tls_ca: Option<PathBuf>,
+    /// Certificate to show, for a server that wants one, PEM
+    #[arg(long, value_name = "FILE", requires = "tls", requires = "tls_key")]
+    pub(super) tls_certificate: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// Name that the server's certificate is for [default: the host connected to]
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    pub(super) tls_server_name: Option<String>,
     /// Shape of the output
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
@@ -74,8 +92,27 @@ fn client_id(text: &str) -> Result<String, String> {
 
 impl Wire {
     pub(super) fn settings(&self) -> Result<Settings, Failure> {
-        let timeout = Duration::from_millis(self.timeout_ms);
-        Ok(Settings { timeout, client_id: self.client_id.clone(), sasl: self.sasl.account()? })
+        let names = Names {
+            ca: "--tls-ca",
+            certificate: "--tls-certificate",
+            key: "--tls-key",
+            server_name: "--tls-server-name",
+        };
+        let tls = UpstreamTlsConfig {
+            enabled: self.tls,
+            ca: self.tls_ca.clone().unwrap_or_default(),
+            certificate: self.tls_certificate.clone().unwrap_or_default(),
+            key: self.tls_key.clone().unwrap_or_default(),
+            server_name: self.tls_server_name.clone().unwrap_or_default(),
+        };
+        // Nobody looks at what one command counts.
+        let tls = Connector::new("--tls", names, &tls, &TlsMetrics::default()).map_err(Failure::new)?;
+        Ok(Settings {
+            timeout: Duration::from_millis(self.timeout_ms),
+            client_id: self.client_id.clone(),
+            tls,
+            sasl: self.sasl.account()?,
+        })
     }
 
     pub(super) async fn connect(&self) -> Result<Cluster, Failure> {

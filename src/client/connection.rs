@@ -18,6 +18,7 @@ use super::calls::Call;
 use super::endpoint::Endpoint;
 use super::error::{Error, Refused, Versions};
 use super::sasl::Account;
+use crate::tls::{Connector, Stream};
 use crate::wire::codes;
 use crate::wire::guard;
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// What this client calls itself; it stands in the journal beside what it did.
     pub client_id: String,
+    /// TLS, unless in plain text.
+    pub tls: Option<Connector>,
     /// Who this client is, for servers that want to know.
     pub sasl: Option<Account>,
 }
@@ -40,7 +43,7 @@ const MAX_ANSWER_ITEMS: usize = 4_000_000;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) at: Endpoint,
-    stream: TcpStream,
+    stream: Stream,
     served: Vec<ApiVersion>,
     pub(super) settings: Settings,
     sent: i32,
@@ -62,6 +65,19 @@ impl Connection {
             }
         };
         stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = match &settings.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => match timeout(settings.timeout, tls.connect(&at.host, stream)).await {
+                Ok(shaken) => shaken.map_err(|error| Error::Tls { at: at.clone(), error })?,
+                Err(_) => {
+                    return Err(Error::Silent {
+                        at: at.clone(),
+                        api: "the TLS handshake",
+                        after: settings.timeout,
+                    });
+                }
+            },
+        };
         let settings = settings.clone();
         let mut connection =
             Self { at: at.clone(), stream, served: Vec::new(), settings, sent: 0, renew: None };
@@ -139,6 +155,9 @@ impl Connection {
         let answered = timeout(after, async {
             let sent = self.stream.write_all(&frame).await;
             sent.map_err(|error| self.closed::<R>(error))?;
+            // What TLS still holds.
+            let flushed = self.stream.flush().await;
+            flushed.map_err(|error| self.closed::<R>(error))?;
             self.receive::<R>().await
         });
         let mut body = match answered.await {

@@ -80,6 +80,15 @@ pub enum Error {
         #[source]
         error: io::Error,
     },
+    /// No TLS: no handshake, or a certificate that is not good.
+    #[error("no TLS with {at}")]
+    Tls {
+        /// Who.
+        at: Endpoint,
+        /// What is wrong, and which setting has to do with it.
+        #[source]
+        error: io::Error,
+    },
     /// The connection ended before the answer.
     #[error("{at} closed the connection instead of answering {api}")]
     Closed {
@@ -272,7 +281,7 @@ impl Error {
             }
             Error::Unreachable { .. } => "check the host name and the network".to_owned(),
             Error::Closed { api: "ApiVersions", .. } => {
-                "listeners that want TLS do this when spoken to in plain text; so does a server that is stopping"
+                "listeners that want TLS do this when spoken to in plain text (--tls); so does a server that is stopping"
                     .to_owned()
             }
             Error::Closed { .. } => {
@@ -283,11 +292,14 @@ impl Error {
             Error::Silent { .. } => {
                 "is this the Kafka port? if the server is only slow, give it more with --timeout-ms".to_owned()
             }
+            Error::NotKafka { saw, .. } if saw.contains("TLS") => {
+                "speak TLS with it: --tls, and --tls-ca FILE if its CA is not one that the system trusts".to_owned()
+            }
             Error::NotKafka { .. } => {
-                "give the address of a Kafka listener in plain text (offsetd's own is 127.0.0.1:9092 by default)"
+                "give the address of a Kafka listener (offsetd's own is 127.0.0.1:9092 by default)"
                     .to_owned()
             }
-            Error::Malformed { .. } | Error::Unsayable { .. } | Error::Missing { .. } => return None,
+            Error::Tls { .. } | Error::Malformed { .. } | Error::Unsayable { .. } | Error::Missing { .. } => return None,
             Error::Unsupported { .. } => "`offsetd check` lists what the server serves".to_owned(),
             Error::Refused { refused, .. } => match refused.code {
                 14..=16 => "the coordinator is not ready; if this stays so, look at the server's log".to_owned(),

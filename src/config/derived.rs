@@ -47,6 +47,7 @@ impl Config {
             listen: self.listen.clone(),
             advertise: self.advertise.clone(),
             tenant: self.tenant.clone(),
+            tls: None,
         };
         std::iter::once(first).chain(self.listeners.iter().cloned()).collect()
     }

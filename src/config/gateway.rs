@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::UpstreamTlsConfig;
 use super::WatchConfig;
 use super::own::OwnConfig;
 use super::sasl::{PrincipalTenant, SaslConfig};
@@ -17,6 +18,9 @@ pub struct GatewayConfig {
     /// Host that clients are told for every broker. Empty: the listener's own; for a wildcard listener, the address that
     /// the client reached.
     pub advertised_host: String,
+    /// A name for each broker, as `broker-{id}.kafka.example`, with a port if it is not the bootstrap listener's. One listener
+    /// then stands for all brokers: the name in a client's TLS handshake says which. Empty: a port for each.
+    pub advertised_names: String,
     /// Broker `id` is at this port + `id`. 0: the bootstrap listener's port + 1; any free port each, if that is 0 too.
     pub broker_port_base: u16,
     /// Brokers that a listener may stand for.
@@ -32,6 +36,8 @@ pub struct GatewayConfig {
     pub connect_timeout_ms: u64,
     /// How long a commit waits for its turn in its group, and for the cluster's word on what it would go back from.
     pub ask_timeout_ms: u64,
+    /// TLS to the brokers.
+    pub tls: UpstreamTlsConfig,
     /// The gateway's own account at the cluster.
     pub sasl: SaslConfig,
     /// Tenants of clients, by who they are; the first that matches counts. Others are of the tenant `tenant`.
@@ -69,6 +75,7 @@ impl Default for GatewayConfig {
             upstream: String::new(),
             mode: GatewayMode::Guard,
             advertised_host: String::new(),
+            advertised_names: String::new(),
             broker_port_base: 0,
             max_brokers: 1_000,
             max_request_bytes: 100 << 20,
@@ -76,6 +83,7 @@ impl Default for GatewayConfig {
             forget_brokers_ms: 3_600_000,
             connect_timeout_ms: 5_000,
             ask_timeout_ms: 5_000,
+            tls: UpstreamTlsConfig::default(),
             sasl: SaslConfig::default(),
             tenants: Vec::new(),
             own: OwnConfig::default(),

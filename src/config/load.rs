@@ -18,7 +18,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn new(place: impl fmt::Display, why: impl fmt::Display) -> Self {
+    pub(crate) fn new(place: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self { place: place.to_string(), why: why.to_string().trim_end().to_owned() }
     }
 }

@@ -8,6 +8,7 @@ mod load;
 mod own;
 mod records;
 mod sasl;
+mod tls;
 mod validate;
 mod watch;
 
@@ -22,6 +23,7 @@ pub use load::{ConfigError, Given};
 pub use own::{BothSides, OwnConfig};
 pub use records::RecordsConfig;
 pub use sasl::{PrincipalTenant, SaslConfig, Secret};
+pub use tls::{ClientAuth, TlsConfig, UpstreamTlsConfig};
 pub use validate::{advertised, endpoints};
 pub use watch::WatchConfig;
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub tenant: String,
     /// More listeners, each with an address, an advertised address and a tenant of its own.
     pub listeners: Vec<ListenerConfig>,
+    /// TLS of the listeners.
+    pub tls: TlsConfig,
     /// Where the store is kept; made if it is not there.
     pub data_dir: PathBuf,
     /// Address of the admin HTTP listener (health, metrics), or `none`.
@@ -78,6 +82,9 @@ pub struct ListenerConfig {
     /// Its clients' tenant.
     #[serde(default = "default_tenant")]
     pub tenant: String,
+    /// Its TLS, if not that of all; without a certificate in it, plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
 }
 
 /// What the admin listener may do: it asks nobody who they are.
@@ -349,6 +356,7 @@ impl Default for Config {
             advertise: String::new(),
             tenant: default_tenant(),
             listeners: Vec::new(),
+            tls: TlsConfig::default(),
             data_dir: PathBuf::from("./offsetd-data"),
             admin_listen: "127.0.0.1:9644".to_owned(),
             admin: AdminConfig::default(),

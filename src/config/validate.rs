@@ -24,6 +24,7 @@ impl Config {
             TenantName::new(&listener.tenant).map_err(|e| ConfigError::new(at("tenant"), e))?;
         }
         self.admin_address()?;
+        self.validate_tls()?;
         for (index, tenant) in self.tenants.iter().enumerate() {
             let place = format!("tenants[{index}].name");
             TenantName::new(&tenant.name).map_err(|e| ConfigError::new(&place, e))?;

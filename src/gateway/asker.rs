@@ -6,18 +6,20 @@ use std::time::Duration;
 use super::Shared;
 use crate::client::{Account, Cluster, Endpoint, Error, Mechanism, Password, Settings};
 use crate::config::{ConfigError, GatewayConfig, SaslConfig};
+use crate::tls::Connector;
 
 /// What the gateway calls itself.
 pub(super) const CLIENT_ID: &str = "offsetd-gateway";
 
 /// How the gateway speaks to its cluster.
-pub(super) fn settings(config: &GatewayConfig) -> Result<Settings, ConfigError> {
+pub(super) fn settings(config: &GatewayConfig, tls: Option<Connector>) -> Result<Settings, ConfigError> {
     let timeout = Duration::from_millis(config.connect_timeout_ms);
-    Ok(Settings { timeout, client_id: CLIENT_ID.to_owned(), sasl: account(&config.sasl)? })
+    let sasl = account(&config.sasl, tls.is_some())?;
+    Ok(Settings { timeout, client_id: CLIENT_ID.to_owned(), tls, sasl })
 }
 
 /// The gateway's account, if it has one. A password file that cannot be read is found out at once.
-fn account(config: &SaslConfig) -> Result<Option<Account>, ConfigError> {
+fn account(config: &SaslConfig, is_hidden: bool) -> Result<Option<Account>, ConfigError> {
     if config.mechanism.is_empty() {
         return Ok(None);
     }
@@ -30,7 +32,7 @@ fn account(config: &SaslConfig) -> Result<Option<Account>, ConfigError> {
     };
     let account = Account { mechanism, username: config.username.clone(), password };
     account.password().map_err(|error| wrong(key, error.to_string()))?;
-    if mechanism == Mechanism::Plain {
+    if mechanism == Mechanism::Plain && !is_hidden {
         tracing::warn!(
             "the gateway's own password goes to the cluster in plain text (gateway.sasl.mechanism is PLAIN, and there is no TLS)"
         );

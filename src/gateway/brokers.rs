@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::meter::{BrokerMeter, Meters};
+use super::names::Names;
 use super::rewrite::Addresses;
 use crate::coordinator::quota::Quota;
 
@@ -36,7 +37,7 @@ pub(super) struct NewListener {
 #[derive(Debug)]
 pub(super) struct Broker {
     pub(super) id: BrokerId,
-    /// The port at which the gateway stands for it.
+    /// The port at which the gateway stands for it, as clients are told it.
     pub(super) port: u16,
     pub(super) meter: Arc<BrokerMeter>,
     /// Where it is: it may move.
@@ -65,12 +66,14 @@ impl Broker {
 }
 
 /// How listeners are numbered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Ports {
     pub(super) ip: IpAddr,
     /// Broker `id` is at `base + id`; `None`: at any free port.
     pub(super) base: Option<u16>,
     pub(super) max_brokers: usize,
+    /// Where the bootstrap listener stands for all: a name for each, and no port of its own.
+    pub(super) names: Option<Names>,
 }
 
 /// All brokers.
@@ -99,6 +102,17 @@ impl Brokers {
     /// Every broker known, by id.
     pub(super) fn all(&self) -> Vec<Arc<Broker>> {
         lock(&self.known).brokers.values().cloned().collect()
+    }
+
+    /// The names of brokers, where they have some.
+    pub(super) fn names(&self) -> Option<&Names> {
+        self.ports.names.as_ref()
+    }
+
+    /// The broker that a client wants by name, if it is known.
+    pub(super) fn named(&self, server_name: Option<&str>) -> Option<Arc<Broker>> {
+        let id = self.names()?.broker(server_name?)?;
+        lock(&self.known).brokers.get(&id).cloned()
     }
 
     /// The broker that is there, if one is.
@@ -172,6 +186,14 @@ impl Brokers {
             let limit = self.ports.max_brokers;
             return Err(io::Error::other(format!("there are {limit} already (gateway.max_brokers)")));
         }
+        let place = Place { host: host.into(), port, seen: Instant::now(), gone: false };
+        let broker = |port| {
+            let meter = self.meters.broker(&id.to_string());
+            Arc::new(Broker { id, port, meter, place: Mutex::new(place) })
+        };
+        if let Some(names) = self.names() {
+            return Ok(broker(names.port()));
+        }
         let own = match self.ports.base {
             None => 0,
             Some(base) => u16::try_from(i32::from(base).saturating_add(id)).map_err(|_| {
@@ -180,13 +202,7 @@ impl Brokers {
         };
         let socket = bind(SocketAddr::new(self.ports.ip, own))
             .map_err(|error| io::Error::new(error.kind(), format!("port {own}: {error}")))?;
-        let place = Place { host: host.into(), port, seen: Instant::now(), gone: false };
-        let broker = Arc::new(Broker {
-            id,
-            port: socket.local_addr()?.port(),
-            meter: self.meters.broker(&id.to_string()),
-            place: Mutex::new(place),
-        });
+        let broker = broker(socket.local_addr()?.port());
         let listener = NewListener { broker: broker.clone(), socket };
         self.bound.try_send(listener).map_err(|_| io::Error::other("too many listeners at once"))?;
         Ok(broker)
@@ -229,9 +245,17 @@ pub(super) struct Told<'a> {
     pub(super) host: &'a str,
 }
 
+impl Told<'_> {
+    /// Where the client finds a broker.
+    pub(super) fn address(&self, broker: &Broker) -> (String, u16) {
+        let named = self.brokers.names().map(|names| names.of(broker.id));
+        (named.unwrap_or_else(|| self.host.to_owned()), broker.port)
+    }
+}
+
 impl Addresses for Told<'_> {
     fn told(&mut self, id: i32, host: &str, port: i32) -> Option<(String, u16)> {
         let broker = self.brokers.learn(id, host, port)?;
-        Some((self.host.to_owned(), broker.port))
+        Some(self.address(&broker))
     }
 }

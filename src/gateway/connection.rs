@@ -15,6 +15,9 @@ use super::brokers::Broker;
 use super::link::{End, Link, Upstream};
 use super::pump::{Pump, Sink, Source, linger};
 use super::requests::Requests;
+use super::sides::Client;
+use crate::model::names::cut;
+use crate::tls::NoHandshake;
 
 /// How long answers may still come once no more is asked.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
@@ -37,11 +40,24 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
     draining: watch::Receiver<bool>,
 ) {
+    let mut stopping = draining.clone();
+    let client = tokio::select! {
+        client = shared.client_side(client) => client,
+        _ = stopping.wait_for(|draining| *draining) => return,
+    };
+    let Client { stream, host, server_name, principal } = match client {
+        Ok(client) => client,
+        Err(why) => return refused(&why, address, &shared),
+    };
+    // By its name the client says which broker it wants; one that is not known is served as the bootstrap name is.
+    let target = match (target, shared.brokers.named(server_name.as_deref())) {
+        (Target::Any, Some(broker)) => Target::One(broker),
+        (target, _) => target,
+    };
     let meter = match &target {
         Target::Any => shared.any.clone(),
         Target::One(broker) => broker.meter.clone(),
     };
-    let mut stopping = draining.clone();
     let broker = tokio::select! {
         broker = connect(&target, &shared) => broker,
         _ = stopping.wait_for(|draining| *draining) => return,
@@ -57,8 +73,12 @@ pub(super) async fn serve(
             return;
         }
     };
-    let Ok((host, from, to)) = shared.client_side(client).await else { return };
+    let (from, to) = stream.split();
     let link = Link::new(shared.clone(), meter.clone(), host, address.to_string().into(), upstream);
+    if !principal.is_empty() {
+        // Until it says by SASL who it is to the cluster.
+        link.set_principal(cut(&principal).into());
+    }
     let patience = Duration::from_millis(shared.server.idle_timeout_ms);
     // A broker reads no further while it works on a request: one that joins a group may wait for long.
     let up = Pump::new(from, broker.1, patience, meter.up.clone());
@@ -73,6 +93,18 @@ pub(super) async fn serve(
                 tracing::info!(address, principal, left_out, "connection closed: {end}");
             }
         }
+    }
+}
+
+/// A client that could not be spoken with.
+fn refused(why: &NoHandshake, address: SocketAddr, shared: &Shared) {
+    let Some(reason) = why.reason() else {
+        tracing::debug!(%address, "connection ended: {why}");
+        return;
+    };
+    shared.metrics.refused_connection(reason);
+    if let Some(left_out) = shared.lines.take() {
+        tracing::info!(%address, left_out, "connection closed: {why}");
     }
 }
 
@@ -99,7 +131,9 @@ async fn both(link: &Link, up: Pump, down: Pump, draining: watch::Receiver<bool>
     };
     match first {
         Ok((end, mut up)) => {
-            if !matches!(end, End::Client) && answers.pump.end().await.is_ok() {
+            // In TLS an end is said, to those too who have said it first.
+            let said = answers.pump.end().await;
+            if !matches!(end, End::Client) && said.is_ok() {
                 linger(&mut up, LINGER).await;
             }
             end

@@ -17,6 +17,7 @@ use super::cursor::Unreadable;
 use super::guard::{Fetching, Taking, UnderWay};
 use super::meter::BrokerMeter;
 use super::own::{Ours, Seeking};
+use super::principals::ClientTenant;
 use super::pump::Pump;
 use super::sasl::Mechanism;
 
@@ -47,6 +48,8 @@ pub(super) enum End {
         limit: usize,
         setting: &'static str,
     },
+    #[error("it speaks TLS, and this port is in plain text (a client setting: security.protocol=PLAINTEXT)")]
+    SpeaksTls,
     #[error("API {key} in version {version} does not pass")]
     Unknown { key: i16, version: i16 },
     #[error("a request of {api} {version} that cannot be read: {why}")]
@@ -68,6 +71,7 @@ impl End {
             End::Client | End::Broker | End::Draining | End::Answered | End::Io(_) => None,
             End::Size(_) => Some("bad_frame"),
             End::TooLarge { .. } => Some("too_large"),
+            End::SpeaksTls => Some("tls_to_plain_text"),
             End::Unknown { .. } => Some("unknown_api"),
             End::Request { .. } => Some("malformed"),
             End::Answer { .. } => Some("malformed_answer"),
@@ -119,6 +123,13 @@ pub(super) enum Upstream {
     At(Arc<str>, u16),
 }
 
+/// A name, and whose client it makes somebody.
+#[derive(Debug)]
+struct Principal {
+    name: Arc<str>,
+    tenant: Arc<ClientTenant>,
+}
+
 /// What both directions know.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -131,7 +142,7 @@ pub(super) struct Link {
     /// Which broker its connection goes to.
     upstream: Upstream,
     /// Who it is, by the cluster's word.
-    principal: Mutex<Arc<str>>,
+    principal: Mutex<Principal>,
     /// Questions that are not answered.
     open: AtomicUsize,
     /// Told when there are none.
@@ -146,13 +157,14 @@ impl Link {
         address: Arc<str>,
         upstream: Upstream,
     ) -> Self {
+        let nobody = Principal { name: Arc::default(), tenant: shared.principals.tenant_of("").clone() };
         Self {
             shared,
             meter,
             host,
             address,
             upstream,
-            principal: Mutex::default(),
+            principal: Mutex::new(nobody),
             open: AtomicUsize::new(0),
             none_open: Notify::new(),
         }
@@ -184,11 +196,17 @@ impl Link {
     }
 
     pub(super) fn principal(&self) -> Arc<str> {
-        self.principal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.principal.lock().unwrap_or_else(PoisonError::into_inner).name.clone()
+    }
+
+    /// Whose client it is.
+    pub(super) fn tenant(&self) -> Arc<ClientTenant> {
+        self.principal.lock().unwrap_or_else(PoisonError::into_inner).tenant.clone()
     }
 
     pub(super) fn set_principal(&self, name: Arc<str>) {
-        *self.principal.lock().unwrap_or_else(PoisonError::into_inner) = name;
+        let tenant = self.shared.principals.tenant_of(&name).clone();
+        *self.principal.lock().unwrap_or_else(PoisonError::into_inner) = Principal { name, tenant };
     }
 }
 

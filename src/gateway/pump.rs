@@ -5,18 +5,17 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf as _, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Duration, Instant, timeout};
 
 use super::meter::Way;
+pub(super) use crate::tls::{Sink, Source};
 
 /// Read at a time, at rest and under load.
 const CHUNK_BYTES: (usize, usize) = (4 << 10, 128 << 10);
 
-/// One end to read from.
-pub(super) type Source = Box<dyn AsyncRead + Send + Unpin>;
-/// One end to write to.
-pub(super) type Sink = Box<dyn AsyncWrite + Send + Unpin>;
+/// How long the end of what is sent may take to be said.
+const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// One direction of a connection.
 pub(super) struct Pump {
@@ -145,22 +144,22 @@ impl Pump {
 
     async fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         self.meter.bytes(bytes.len());
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "nothing was taken for too long");
         while !bytes.is_empty() {
-            let Ok(wrote) = timeout(self.write_patience, self.to.write(bytes)).await else {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was taken for too long"));
-            };
-            match wrote? {
+            match timeout(self.write_patience, self.to.write(bytes)).await.map_err(late)?? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 wrote => bytes = bytes.get(wrote..).unwrap_or_default(),
             }
         }
-        self.to.flush().await
+        // What TLS still holds.
+        timeout(self.write_patience, self.to.flush()).await.map_err(late)?
     }
 
     /// Says that nothing more will be sent.
     pub(super) async fn end(&mut self) -> io::Result<()> {
         self.flush().await?;
-        self.to.shutdown().await
+        // In TLS these are bytes, which nobody may be taking.
+        timeout(LAST_WORD, self.to.shutdown()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

@@ -10,6 +10,7 @@ mod gateway;
 mod group;
 mod records;
 mod tenant;
+mod tls;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::histogram::Histogram;
 pub use records::RecordMeter;
 pub use tenant::{CommitResult, TenantMeter};
+pub use tls::TlsMetrics;
 
 /// Upper bounds of latencies, in seconds: 50 microseconds to 10 seconds.
 const LATENCIES: [f64; 17] = [
@@ -79,6 +81,8 @@ pub struct Metrics {
     sync_seconds: Histograms<FileLabels>,
     /// Seconds per fold of the journal into the table.
     pub fold_seconds: Histogram,
+    /// Certificates.
+    pub tls: TlsMetrics,
     /// What is read from store and machine when somebody looks.
     pub gauges: Gauges,
 }
@@ -166,6 +170,7 @@ impl Metrics {
         let help = "Time of one sync to stable storage, nothing else included";
         registry.register_with_unit("sync", help, Unit::Seconds, sync_seconds.clone());
         gauges.register(registry);
+        let tls = TlsMetrics::register(registry);
         Self {
             registry: all,
             apis,
@@ -179,6 +184,7 @@ impl Metrics {
             batch_seconds,
             sync_seconds,
             fold_seconds,
+            tls,
             gauges,
         }
     }

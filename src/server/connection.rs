@@ -15,13 +15,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::stream::Stream;
-use crate::api::{self, Answer, LARGE_KIB, Parked, Peer, PendingCommit, Reply, Room, Unanswerable};
+use super::end::End;
+use crate::api::{self, Answer, LARGE_KIB, Parked, Peer, PendingCommit, Reply, Room};
 use crate::config::ServerConfig;
 use crate::coordinator::quota::Quota;
 use crate::metrics::ApiMeter;
 use crate::model::op::Actor;
-use crate::wire::frame::{self, Frame, FrameError, PREFIX_BYTES};
+use crate::tls::{Stream, is_tls};
+use crate::wire::frame::{self, Frame, PREFIX_BYTES};
 
 /// Read at a time; a connection at rest holds less.
 const READ_BYTES: usize = 16 << 10;
@@ -45,7 +46,7 @@ pub(super) struct Limits {
     request_read: Duration,
     write: Duration,
     /// Log lines about connections closed.
-    closed_lines: Quota,
+    pub(super) closed_lines: Quota,
 }
 
 impl Limits {
@@ -62,50 +63,9 @@ impl Limits {
     }
 }
 
-/// Why a connection ends.
-#[derive(Debug, thiserror::Error)]
-enum End {
-    #[error("the peer closed it")]
-    Closed,
-    #[error("the server is stopping")]
-    Draining,
-    #[error("idle for too long")]
-    Idle,
-    #[error("a request was begun and not finished in time")]
-    Stalled,
-    #[error("answers were not taken in time")]
-    NotReading,
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error(transparent)]
-    Request(#[from] Unanswerable),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
-impl End {
-    /// A word for metrics.
-    fn reason(&self) -> &'static str {
-        match self {
-            End::Closed => "closed",
-            End::Draining => "draining",
-            End::Idle => "idle",
-            End::Stalled => "stalled",
-            End::NotReading => "not_reading",
-            End::Frame(_) => "bad_frame",
-            End::Request(Unanswerable::Unknown { .. }) => "unknown_api",
-            End::Request(Unanswerable::Malformed { .. } | Unanswerable::Header(_)) => "malformed",
-            End::Request(Unanswerable::NoMemory) => "no_memory",
-            End::Request(Unanswerable::Unwanted(_)) => "unwanted",
-            End::Request(Unanswerable::Encode(_)) => "not_encoded",
-            End::Io(_) => "io",
-        }
-    }
-}
-
 /// Serves one connection to its end.
-pub(super) async fn serve<S: Stream>(
-    stream: S,
+pub(super) async fn serve(
+    stream: Stream,
     peer: Peer,
     room: Arc<Room>,
     limits: Arc<Limits>,
@@ -142,8 +102,11 @@ pub(super) async fn serve<S: Stream>(
             }
         }
     }
-    if !matches!(end, End::Closed | End::Io(_) | End::NotReading) {
-        connection.linger().await;
+    match end {
+        End::Io(_) | End::NotReading => {}
+        // In TLS an end is said: without it the peer would take it for a cut.
+        End::Closed => drop(timeout(LINGER, connection.stream.shutdown()).await),
+        _ => connection.linger().await,
     }
 }
 
@@ -159,8 +122,8 @@ struct Pending {
 /// Whose time a request takes, and when it was whole.
 type Asked = (Arc<ApiMeter>, Instant);
 
-struct Connection<S> {
-    stream: S,
+struct Connection {
+    stream: Stream,
     peer: Peer,
     room: Arc<Room>,
     limits: Arc<Limits>,
@@ -184,7 +147,7 @@ struct Connection<S> {
     timer: Pin<Box<Sleep>>,
 }
 
-impl<S: Stream> Connection<S> {
+impl Connection {
     /// Runs until something ends it; what was answerable by then has been answered.
     async fn run(&mut self) -> End {
         let end = loop {
@@ -211,7 +174,11 @@ impl<S: Stream> Connection<S> {
     /// Handles every whole request that has arrived.
     async fn take_requests(&mut self) -> Result<(), End> {
         loop {
-            match frame::next(&mut self.input, self.limits.max_request_bytes)? {
+            let next = frame::next(&mut self.input, self.limits.max_request_bytes);
+            if next.is_err() && is_tls(&self.input) {
+                return Err(End::SpeaksTls);
+            }
+            match next? {
                 Frame::Whole(frame) => {
                     self.heard = Instant::now();
                     if frame.len() > LARGE_BYTES {
@@ -374,6 +341,11 @@ impl<S: Stream> Connection<S> {
                 },
                 Err(_) => return Err(End::NotReading),
             }
+        }
+        // What TLS still holds: less than is written at a time.
+        match timeout(self.limits.write, self.stream.flush()).await {
+            Ok(flushed) => flushed?,
+            Err(_) => return Err(End::NotReading),
         }
         self.held.clear();
         let now = Instant::now();

@@ -13,7 +13,8 @@ use super::ServeError;
 use super::connection::{self, Limits};
 use crate::api::{Barred, Peer, Room, Share};
 use crate::config::{ListenerConfig, advertised};
-use crate::model::names::TenantId;
+use crate::model::names::{TenantId, cut};
+use crate::tls::{Acceptor, NoHandshake, Stream};
 
 /// After a failed accept (no file descriptors left, say), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -28,6 +29,7 @@ pub(super) struct Listener {
     tenant_name: Arc<str>,
     cluster_id: StrBytes,
     share: Share,
+    tls: Option<Acceptor>,
 }
 
 impl Listener {
@@ -36,6 +38,7 @@ impl Listener {
         tenant: TenantId,
         cluster: [u8; 16],
         share: Share,
+        tls: Option<Acceptor>,
     ) -> Result<Self, ServeError> {
         let bind = |error| ServeError::Bind { address: config.listen.clone(), error };
         let socket = TcpListener::bind(&config.listen).await.map_err(bind)?;
@@ -47,7 +50,12 @@ impl Listener {
         };
         let cluster_id = StrBytes::from_string(cluster_id(cluster));
         let tenant_name = config.tenant.as_str().into();
-        Ok(Self { socket, bound, told, tenant, tenant_name, cluster_id, share })
+        if let (Some(tls), Some((host, _))) = (&tls, &told)
+            && !tls.covers(host)
+        {
+            tracing::warn!(listen = %bound, host, "clients are told this host, and the certificate is not for it");
+        }
+        Ok(Self { socket, bound, told, tenant, tenant_name, cluster_id, share, tls })
     }
 
     /// For the ready line.
@@ -96,10 +104,14 @@ impl Listener {
             metrics.connections_accepted.inc();
             let Some(peer) = self.peer(&stream, address) else { continue };
             let (room, limits, draining) = (room.clone(), limits.clone(), draining.clone());
+            let tls = self.tls.clone();
             connections.spawn(async move {
                 let connections = room.coordinator.metrics.connections.clone();
                 connections.inc();
-                connection::serve(stream, peer, room, limits, draining).await;
+                if let Some((stream, peer)) = begin(stream, peer, tls, &room, &limits, draining.clone()).await
+                {
+                    connection::serve(stream, peer, room, limits, draining).await;
+                }
                 connections.dec();
                 drop(slot);
             });
@@ -130,6 +142,45 @@ impl Listener {
             barred: Barred::default(),
             share: self.share.clone(),
         })
+    }
+}
+
+/// What comes before the first request: the TLS handshake, where there is one.
+async fn begin(
+    socket: TcpStream,
+    mut peer: Peer,
+    tls: Option<Acceptor>,
+    room: &Room,
+    limits: &Limits,
+    mut draining: watch::Receiver<bool>,
+) -> Option<(Stream, Peer)> {
+    let Some(tls) = tls else { return Some((Stream::Plain(socket), peer)) };
+    let shaken = tokio::select! {
+        shaken = tls.accept(socket) => shaken,
+        _ = draining.wait_for(|draining| *draining) => return None,
+    };
+    match shaken {
+        Ok(accepted) => {
+            peer.principal = cut(&accepted.principal).into();
+            Some((accepted.stream, peer))
+        }
+        Err(why) => {
+            refused(&why, &peer, room, limits);
+            None
+        }
+    }
+}
+
+fn refused(why: &NoHandshake, peer: &Peer, room: &Room, limits: &Limits) {
+    let address = &*peer.address;
+    let Some(reason) = why.reason() else {
+        tracing::debug!(address, "connection ended: {why}");
+        return;
+    };
+    room.coordinator.metrics.refused_connection(reason);
+    if let Some(left_out) = limits.closed_lines.take() {
+        let tenant = &*peer.tenant_name;
+        tracing::info!(address, tenant, left_out, "connection closed: {why}");
     }
 }
 

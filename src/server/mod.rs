@@ -1,10 +1,10 @@
 //! Sockets: listeners, limits, connections, the graceful end. What a request means is `api`'s business.
 
 mod connection;
+mod end;
 pub(crate) mod forever;
 mod listener;
 pub(crate) mod space;
-mod stream;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::model::names::TenantId;
 use crate::store::StoreError;
 use crate::store::redb::{Options, RedbStore, Watch, Work};
+use crate::tls::Acceptor;
 use forever::Forever;
 use listener::Listener;
 
@@ -67,6 +68,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
+    /// Each once, however many listeners have it.
+    acceptors: Vec<Acceptor>,
     admin: Option<(TcpListener, SocketAddr)>,
     offsets: OffsetStore,
     coordinator: Arc<Coordinator>,
@@ -94,7 +97,16 @@ impl Server {
         let mut listeners = Vec::new();
         let mut retained = Vec::new();
         let mut shares: HashMap<TenantId, Share> = HashMap::new();
-        for listener in config.all_listeners() {
+        let mut acceptors: HashMap<String, Option<Acceptor>> = HashMap::new();
+        for (index, listener) in config.all_listeners().into_iter().enumerate() {
+            let (place, settings) = config.listener_tls(index);
+            let tls = match acceptors.get(&place) {
+                Some(made) => made.clone(),
+                None => {
+                    let made = Acceptor::new(&place, settings, &metrics.tls)?;
+                    acceptors.entry(place).or_insert(made).clone()
+                }
+            };
             let tenant = offsets.tenant(&listener.tenant)?;
             let cluster = offsets.store().tenant_id_bytes(tenant.id())?.unwrap_or_default();
             if !shares.contains_key(&tenant.id()) {
@@ -106,7 +118,8 @@ impl Server {
                 refusal_lines: Arc::default(),
                 meter: Arc::new(metrics.tenant(&listener.tenant)),
             });
-            listeners.push(Listener::bind(&listener, tenant.id(), cluster, share.clone()).await?);
+            let bound = Listener::bind(&listener, tenant.id(), cluster, share.clone(), tls).await?;
+            listeners.push(bound);
         }
         let admin = match config.admin_address()? {
             Some(address) => {
@@ -136,7 +149,8 @@ impl Server {
         let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
         let server = server.clone();
         let expiry = Expiry::new(&config.retention, retained);
-        Ok(Self { listeners, admin, offsets, coordinator, room, limits, server, data_dir, expiry })
+        let acceptors = acceptors.into_values().flatten().collect();
+        Ok(Self { listeners, acceptors, admin, offsets, coordinator, room, limits, server, data_dir, expiry })
     }
 
     /// The addresses bound, in the order of the configuration.
@@ -168,6 +182,10 @@ impl Server {
                 slots.clone(),
                 drained.clone(),
             ));
+        }
+        let mut watches = JoinSet::new();
+        for acceptor in self.acceptors {
+            watches.spawn(acceptor.watch());
         }
         let mut failed = self.coordinator.failed();
         let told = failed.clone();

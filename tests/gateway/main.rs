@@ -31,6 +31,7 @@ mod secured;
 mod server;
 mod speed;
 mod through;
+mod tls;
 mod tools;
 mod watched;
 mod wire;

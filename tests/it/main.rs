@@ -62,3 +62,5 @@ mod space;
 mod sync_group;
 mod syncs;
 mod tenants;
+mod tls;
+mod tls_gateway;

@@ -6,6 +6,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "tls",
             "client",
             "gateway",
             "server",
@@ -24,6 +25,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "tls",
             "client",
             "server",
             "api",
@@ -38,11 +40,24 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "clock",
         ],
     ),
-    ("client", &["wire"]),
+    ("client", &["tls", "wire"]),
     (
         "server",
-        &["api", "admin", "coordinator", "embed", "store", "model", "wire", "config", "metrics", "clock"],
+        &[
+            "tls",
+            "api",
+            "admin",
+            "coordinator",
+            "embed",
+            "store",
+            "model",
+            "wire",
+            "config",
+            "metrics",
+            "clock",
+        ],
     ),
+    ("tls", &["config", "metrics", "clock"]),
     ("admin", &["coordinator", "model", "config", "metrics", "clock"]),
     ("api", &["coordinator", "embed", "store", "model", "wire", "records", "config", "metrics", "clock"]),
     ("wire", &["model", "records", "config"]),

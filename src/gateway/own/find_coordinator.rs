@@ -3,6 +3,7 @@
 //! that Metadata has too, and if that broker ends, the client asks another one and is sent there.
 
 use crate::gateway::answers::Answers;
+use crate::gateway::brokers::Broker;
 use crate::gateway::cursor::{Cursor, Unreadable, Writer, answer_body};
 use crate::gateway::link::{End, Expect, Pending};
 use crate::gateway::requests::{Head, Requests, body};
@@ -113,11 +114,15 @@ impl Answers<'_> {
         if !is_ours {
             return (codes::COORDINATOR_NOT_AVAILABLE, None);
         }
-        let here = self.link.broker().map(|broker| (broker.id, self.link.host.clone(), broker.port));
+        let at = |broker: &Broker| {
+            let (host, port) = self.told().address(broker);
+            (broker.id, host, port)
+        };
+        let here = self.link.broker().map(|broker| at(&broker));
         // Where this connection goes may have a name here that the cluster does not use.
         let any = || {
             let brokers = self.link.shared.brokers.all();
-            brokers.first().map(|broker| (broker.id, self.link.host.clone(), broker.port))
+            brokers.first().map(|broker| at(broker))
         };
         match here.or(theirs).or_else(any) {
             Some(node) => (codes::NONE, Some(node)),

@@ -8,12 +8,42 @@ use bytes::Bytes;
 use kafka_protocol::protocol::Request;
 
 use super::must::Must;
+use super::tls::{Tls, TlsPipe};
 use super::wire::{self, Header};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a client speaks over.
+enum Pipe {
+    Plain(TcpStream),
+    Tls(TlsPipe),
+}
+
+impl Pipe {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Pipe::Plain(socket) => socket,
+            Pipe::Tls(pipe) => pipe.socket(),
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Pipe::Plain(socket) => socket.write_all(bytes),
+            Pipe::Tls(pipe) => pipe.write_all(bytes).and_then(|()| pipe.flush()),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Pipe::Plain(socket) => socket.read(buffer),
+            Pipe::Tls(pipe) => pipe.read(buffer),
+        }
+    }
+}
+
 pub struct Client {
-    stream: TcpStream,
+    stream: Pipe,
     correlation: i32,
     client_id: Option<String>,
 }
@@ -29,10 +59,28 @@ impl Client {
     }
 
     pub fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        Self::over(Pipe::Plain(Self::socket(address)?))
+    }
+
+    /// In TLS; an error is that of the handshake.
+    pub fn try_tls(address: SocketAddr, tls: &Tls) -> io::Result<Self> {
+        Self::over(Pipe::Tls(tls.over(Self::socket(address)?)?))
+    }
+
+    #[track_caller]
+    pub fn tls(address: SocketAddr, tls: &Tls) -> Self {
+        Self::try_tls(address, tls).must(&format!("shake hands with {address}"))
+    }
+
+    fn socket(address: SocketAddr) -> io::Result<TcpStream> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn over(stream: Pipe) -> io::Result<Self> {
         Ok(Self { stream, correlation: 0, client_id: Some("it".to_owned()) })
     }
 
@@ -44,7 +92,7 @@ impl Client {
 
     /// How long a write may wait for the server to read, from now on.
     pub fn write_timeout(&self, limit: Duration) {
-        self.stream.set_write_timeout(Some(limit)).must("set a write timeout");
+        self.stream.socket().set_write_timeout(Some(limit)).must("set a write timeout");
     }
 
     /// The header of the next request: a correlation id that was not used before.
@@ -140,16 +188,25 @@ impl Client {
 
     /// Nothing more will be sent: the server reads an end, and may still answer.
     pub fn finish_sending(&self) {
-        self.stream.shutdown(Shutdown::Write).must("shut down the sending side");
+        self.stream.socket().shutdown(Shutdown::Write).must("shut down the sending side");
+    }
+
+    /// The same in TLS, where it is said; the socket stays open.
+    pub fn say_goodbye(&mut self) {
+        match &mut self.stream {
+            Pipe::Plain(_) => panic!("there is no goodbye in plain text"),
+            Pipe::Tls(pipe) => pipe.close_notify().must("say goodbye"),
+        }
     }
 
     pub fn read_timeout(&self, limit: Duration) {
-        self.stream.set_read_timeout(Some(limit)).must("set a read timeout");
+        self.stream.socket().set_read_timeout(Some(limit)).must("set a read timeout");
     }
 
     /// The same connection again, for a thread that sends while another receives.
     pub fn twin(&self) -> Self {
-        let stream = self.stream.try_clone().must("clone a socket");
+        let Pipe::Plain(stream) = &self.stream else { panic!("in TLS a connection has one end") };
+        let stream = Pipe::Plain(stream.try_clone().must("clone a socket"));
         Self { stream, correlation: self.correlation, client_id: self.client_id.clone() }
     }
 }
