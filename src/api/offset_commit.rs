@@ -239,16 +239,6 @@ fn put(answer: &mut OffsetCommitResponse, (topic, partition): (usize, usize), co
 }
 
 impl PendingCommit {
-    /// Once it is answered: what is committed now, by topic and partition.
-    pub fn committed(&self) -> impl Iterator<Item = (&str, i32)> {
-        let done = |(t, p): &(usize, usize)| {
-            let topic = self.answer.topics.get(*t)?;
-            let partition = topic.partitions.get(*p).filter(|p| p.error_code == codes::NONE)?;
-            Some((topic.name.as_str(), partition.partition_index))
-        };
-        self.places.iter().filter_map(done)
-    }
-
     /// Waits for the sync; then the frame.
     pub async fn finish(&mut self) -> Result<BytesMut, Unanswerable> {
         let answer = self.ticket.answer().await;

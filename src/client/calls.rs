@@ -3,8 +3,8 @@
 
 use kafka_protocol::messages::{
     ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeGroupsRequest,
-    FindCoordinatorRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest,
+    FindCoordinatorRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
 };
 use kafka_protocol::protocol::Request;
 
@@ -206,6 +206,16 @@ call!(
 );
 
 call!(
+    LeaveGroupRequest,
+    "LeaveGroup",
+    &[
+        since(1, INT32),
+        since(0, INT16),
+        since(3, Array(&[since(3, Text), since(3, NullableString), since(3, INT16)])),
+    ]
+);
+
+call!(
     CreateTopicsRequest,
     "CreateTopics",
     &[
@@ -289,6 +299,7 @@ mod tests {
         fits::<OffsetCommitRequest>(samples::offset_commit);
         fits::<OffsetDeleteRequest>(samples::offset_delete);
         fits::<DeleteGroupsRequest>(samples::delete_groups);
+        fits::<LeaveGroupRequest>(samples::leave_group);
         fits::<CreateTopicsRequest>(samples::create_topics);
         fits::<DeleteTopicsRequest>(samples::delete_topics);
     }

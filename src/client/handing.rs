@@ -1,12 +1,15 @@
 //! What handing a group from one server to another takes: its positions as they are when no transaction is open, commits
-//! with all that a position has, and which groups have members.
+//! with all that a position has, which groups have members, and members that leave.
 
 use std::collections::BTreeMap;
 
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use kafka_protocol::messages::{GroupId, OffsetCommitRequest, OffsetCommitResponse, TopicName};
+use kafka_protocol::messages::{
+    GroupId, LeaveGroupRequest, LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse, TopicName,
+};
 
 use super::calls::Call as _;
 use super::{Asked, Cluster, Error, FetchedOffset, Listed, Refused, text};
@@ -70,6 +73,26 @@ impl Cluster {
             }
         }
         Ok((live, all))
+    }
+
+    /// Has a member leave its group, in its stead. The inner error is the server's answer: that there is no such member, for one.
+    pub async fn leave(&mut self, group: &str, member: &str) -> Result<Result<(), Refused>, Error> {
+        let build = |version| {
+            let request = LeaveGroupRequest::default().with_group_id(GroupId(text(group)));
+            if version >= 3 {
+                let leaver = MemberIdentity::default().with_member_id(text(member));
+                let reason = (version >= 5).then(|| text("it has come over to a gateway"));
+                request.with_members(vec![leaver.with_reason(reason)])
+            } else {
+                request.with_member_id(text(member))
+            }
+        };
+        let code = |answer: &LeaveGroupResponse| {
+            let of_member = answer.members.first().map_or(0, |member| member.error_code);
+            if answer.error_code == 0 { of_member } else { answer.error_code }
+        };
+        let (_, answer) = self.ask_coordinator(group, build, code).await?;
+        Ok(Refused::from_code(code(&answer), None).map_or(Ok(()), Err))
     }
 
     /// Commits as a simple consumer, with epochs and metadata: the code of each, in the order given. Servers whose versions

@@ -7,6 +7,7 @@ use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
+use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
@@ -26,8 +27,9 @@ use kafka_protocol::messages::offset_fetch_response::{
 };
 use kafka_protocol::messages::{
     ApiVersionsResponse, BrokerId, CreateTopicsResponse, DeleteGroupsResponse, DeleteTopicsResponse,
-    DescribeGroupsResponse, FindCoordinatorResponse, GroupId, ListGroupsResponse, ListOffsetsResponse,
-    MetadataResponse, OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse, TopicName,
+    DescribeGroupsResponse, FindCoordinatorResponse, GroupId, LeaveGroupResponse, ListGroupsResponse,
+    ListOffsetsResponse, MetadataResponse, OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse,
+    TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -121,6 +123,12 @@ pub(super) fn offset_delete(_: i16) -> OffsetDeleteResponse {
 pub(super) fn delete_groups(_: i16) -> DeleteGroupsResponse {
     let result = DeletableGroupResult::default().with_group_id(GroupId(text("g")));
     DeleteGroupsResponse::default().with_results(vec![result.clone(), result])
+}
+
+pub(super) fn leave_group(version: i16) -> LeaveGroupResponse {
+    let member = MemberResponse::default().with_member_id(text("m")).with_group_instance_id(Some(text("i")));
+    let members = if version >= 3 { vec![member.clone(), member] } else { Vec::new() };
+    LeaveGroupResponse::default().with_members(members)
 }
 
 pub(super) fn create_topics(version: i16) -> CreateTopicsResponse {

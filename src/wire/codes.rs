@@ -152,15 +152,9 @@ pub fn of_commit(refusal: &Refusal, version: i16, regression: RefusalCode) -> Co
 pub const NOT_ASKED: Code = NOT_COORDINATOR;
 
 /// The code of a request to a group that a gateway does not have yet. Who says that it is a member (`claims`) is none here,
-/// and is to give up its partitions; a commit of nobody's is to come again; all others look for their coordinator, which
-/// FindCoordinator does not have either for now (15), and every client waits for that.
-pub fn of_group_elsewhere(key: i16, claims: bool) -> Code {
-    const OFFSET_COMMIT: i16 = 8;
-    match key {
-        _ if claims => UNKNOWN_MEMBER_ID,
-        OFFSET_COMMIT => COORDINATOR_LOAD_IN_PROGRESS,
-        _ => NOT_COORDINATOR,
-    }
+/// and is to give up its partitions: told to wait, it would go on with them. All others wait, and come again.
+pub fn of_group_elsewhere(claims: bool) -> Code {
+    if claims { UNKNOWN_MEMBER_ID } else { COORDINATOR_LOAD_IN_PROGRESS }
 }
 
 /// The code of a partition taken out of a commit within a transaction, which must not go on without it: the application

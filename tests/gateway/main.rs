@@ -10,6 +10,7 @@ mod cluster;
 mod fleet;
 mod gateway;
 mod guard;
+mod handing;
 #[path = "../oracle/installed.rs"]
 mod installed;
 mod leaks;

@@ -104,6 +104,13 @@ impl Library {
         command
     }
 
+    /// A member that commits all the time, too; confluent-kafka and Java have it.
+    pub fn often(self, server: &Server, topic: &str, group: &str) -> Command {
+        let mut command = self.command();
+        command.args([&server.address.to_string(), "often", topic, group]);
+        command
+    }
+
     /// Writes so many records, the Kth to partition K modulo `partitions`.
     pub fn produce(self, server: &Server, topic: &str, partitions: usize, count: usize) {
         let mut command = self.command();

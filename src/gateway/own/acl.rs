@@ -93,12 +93,16 @@ impl Requests<'_> {
             self.bar_listing(live, client_id, &mut barred).await?;
             return Ok(barred);
         }
+        let right = right(head);
+        self.bar_groups(side, right, &concerns.groups, client_id, &mut barred).await?;
         for group in &concerns.groups {
-            if live.handover.standing(live.tenant, group).await == Standing::NotYet {
-                barred.bar_group(group, codes::of_group_elsewhere(head.api.key, concerns.claims_membership));
+            // Who may not ask for it brings nothing over.
+            let may = side.grants.groups.get(&(right, group.clone())) == Some(true);
+            if may && live.handover.standing(live.tenant, group).await == Standing::NotYet {
+                barred.bar_group(group, codes::of_group_elsewhere(concerns.claims_membership));
+                live.handover.has_come(live.tenant, group, &concerns.member);
             }
         }
-        self.bar_groups(side, right(head), &concerns.groups, client_id, &mut barred).await?;
         let topics = self.topics(live, concerns);
         self.bar_topics(side, head, topics, client_id, &mut barred).await?;
         Ok(barred)

@@ -18,6 +18,8 @@ pub(super) struct Concerns {
     pub(super) topics: Vec<(Arc<str>, Partition)>,
     /// Whoever asks says that it is a member.
     pub(super) claims_membership: bool,
+    /// Who it says that it is, where that is asked; empty for nobody.
+    pub(super) member: Arc<str>,
     /// Groups of which all topics are asked for.
     pub(super) all_of: Vec<Arc<str>>,
 }
@@ -65,7 +67,7 @@ impl Concerns {
             Some(ApiKey::OffsetCommit) => {
                 all.group(cursor.text()?);
                 all.claims_membership = cursor.i32()? >= 0;
-                cursor.text()?;
+                all.member = cursor.text()?.unwrap_or_default().into();
                 if head.version >= 7 {
                     cursor.text()?;
                 }
@@ -80,6 +82,12 @@ impl Concerns {
                     cursor.tags()?;
                     Ok(partition)
                 })?;
+            }
+            Some(ApiKey::Heartbeat | ApiKey::SyncGroup) => {
+                all.group(cursor.text()?);
+                cursor.i32()?;
+                all.member = cursor.text()?.unwrap_or_default().into();
+                all.claims_membership = true;
             }
             key => {
                 // The group is the first field of all others.

@@ -2,9 +2,6 @@
 //! stay in force; then clients are told of us. That is the broker that the client is connected to, at its listener here: an id
 //! that Metadata has too, and if that broker ends, the client asks another one and is sent there.
 
-use std::sync::Arc;
-
-use super::handover::Standing;
 use crate::gateway::answers::Answers;
 use crate::gateway::cursor::{Cursor, Unreadable, Writer, answer_body};
 use crate::gateway::link::{End, Expect, Pending};
@@ -16,46 +13,35 @@ use crate::wire::codes::{self, Code};
 const GROUP: i8 = 0;
 
 /// A question for the coordinators of groups that the cluster has not answered yet.
+///
+/// A group that is not ours yet has its coordinator here, too: its clients wait with their next request. One that was a member in
+/// the cluster and has come over would go on with its partitions for as long as it finds no coordinator.
 #[derive(Debug)]
 pub(in crate::gateway) struct Seeking {
-    /// Groups that are not ours yet: their clients wait.
-    not_yet: Vec<Arc<str>>,
     /// Without a store, none is.
     none: bool,
 }
 
 impl Requests<'_> {
-    /// Passes the question on, and notes whose coordinators are asked for.
+    /// Passes the question on.
     pub(in crate::gateway) async fn find_coordinator(&mut self, head: Head) -> Result<(), End> {
         let piece = self.take(head).await?;
-        let (kind, groups) = asked(&piece.bytes, head).map_err(|why| head.malformed(why))?;
+        let kind = asked(&piece.bytes, head).map_err(|why| head.malformed(why))?;
         let own = self.link.shared.own.as_ref().filter(|_| kind == GROUP);
         let Some(own) = own else { return self.forward(head, Expect::Rewrite, &piece.bytes).await };
-        let (mut not_yet, live) = (Vec::new(), own.now());
-        for group in groups {
-            let Some(live) = &live else { break };
-            if live.handover.standing(live.tenant, &group).await == Standing::NotYet {
-                not_yet.push(group);
-            }
-        }
-        self.forward(head, Expect::Coordinator(Seeking { not_yet, none: live.is_none() }), &piece.bytes).await
+        let seeking = Seeking { none: own.now().is_none() };
+        self.forward(head, Expect::Coordinator(seeking), &piece.bytes).await
     }
 }
 
-/// Key type and keys.
-fn asked(frame: &[u8], head: Head) -> Result<(i8, Vec<Arc<str>>), Unreadable> {
+/// The type of its keys.
+fn asked(frame: &[u8], head: Head) -> Result<i8, Unreadable> {
     let cursor = &mut body(frame, head)?;
     if head.version < 4 {
-        let key = cursor.text()?.unwrap_or_default().into();
-        let kind = if head.version >= 1 { cursor.i8()? } else { GROUP };
-        return Ok((kind, vec![key]));
+        cursor.text()?;
+        return if head.version >= 1 { cursor.i8() } else { Ok(GROUP) };
     }
-    let kind = cursor.i8()?;
-    let mut keys = Vec::new();
-    for _ in 0..cursor.count()? {
-        keys.push(cursor.text()?.unwrap_or_default().into());
-    }
-    Ok((kind, keys))
+    cursor.i8()
 }
 
 /// Where a client is sent.
@@ -81,8 +67,7 @@ impl Answers<'_> {
             let code = cursor.i16()?;
             let message = if *version >= 1 { cursor.text()? } else { None };
             let theirs = (cursor.i32()?, cursor.text()?.unwrap_or_default(), cursor.i32()?);
-            // There is one key: if it is not ours yet, it is the one.
-            let (code, node) = self.instead(code, !seeking.none && seeking.not_yet.is_empty(), theirs);
+            let (code, node) = self.instead(code, !seeking.none, theirs);
             let mut instead = Writer::new(flexible);
             instead.i16(code);
             if *version >= 1 {
@@ -92,12 +77,11 @@ impl Answers<'_> {
             cursor.replace(start, &instead.bytes);
         } else {
             for _ in 0..cursor.count()? {
-                let key = cursor.text()?.unwrap_or_default();
+                cursor.text()?;
                 let start = cursor.at();
                 let theirs = (cursor.i32()?, cursor.text()?.unwrap_or_default(), cursor.i32()?);
                 let (code, message) = (cursor.i16()?, cursor.text()?);
-                let is_ours = !seeking.none && !seeking.not_yet.iter().any(|group| **group == *key);
-                let (code, node) = self.instead(code, is_ours, theirs);
+                let (code, node) = self.instead(code, !seeking.none, theirs);
                 let mut instead = Writer::new(flexible);
                 put(&mut instead, node);
                 instead.i16(code);

@@ -19,12 +19,11 @@ use super::concerns::Concerns;
 use super::live::Live;
 use super::{Own, Side};
 use crate::api::{self, Answer, Barred, Parked, PendingCommit, Reply, Unanswerable};
-use crate::gateway::cursor::{Cursor, Unreadable, answer_body};
 use crate::gateway::guard::messages::{Asked, Partition};
 use crate::gateway::link::{End, Expect, Link};
 use crate::gateway::requests::{Head, Requests, client_id};
 use crate::metrics::ApiMeter;
-use crate::model::names::{self, StreamName, cut};
+use crate::model::names::cut;
 use crate::model::offset::{Judgement, Mode, judge};
 use crate::wire::codes;
 
@@ -46,21 +45,14 @@ enum Made {
     /// With its share of the memory for answers.
     Now { frame: BytesMut, _memory: Option<OwnedSemaphorePermit> },
     /// A commit that waits for its sync, with its share of the memory for requests.
-    Later {
-        commit: Box<PendingCommit>,
-        live: Arc<Live>,
-        group: Arc<str>,
-        memory: Option<OwnedSemaphorePermit>,
-    },
+    Later { commit: Box<PendingCommit>, memory: Option<OwnedSemaphorePermit> },
 }
 
 impl Ours {
     /// Waits for the frame. What comes with it is held until it is written.
     pub(in crate::gateway) async fn frame(&mut self) -> Result<&[u8], Unanswerable> {
-        if let Made::Later { commit, live, group, memory } = &mut self.answer {
+        if let Made::Later { commit, memory } = &mut self.answer {
             let frame = commit.finish().await?;
-            let place = |(name, partition)| Some((StreamName::new(name).ok()?, partition));
-            live.handover.accepted(live.tenant, group, commit.committed().filter_map(place));
             self.answer = Made::Now { frame, _memory: memory.take() };
         }
         match &self.answer {
@@ -121,14 +113,8 @@ impl Requests<'_> {
         side.peer.principal = self.link.principal();
         let reply = api::handle(admitted, &live.room, &side.peer, &mut side.actor).await;
         let answer = match reply.map_err(|why| unanswerable(head, &why))? {
-            Reply::Now(frame, memory) => {
-                taken_away(&live, head, &concerns, &frame);
-                Made::Now { frame, _memory: memory }
-            }
-            Reply::Later(commit) => {
-                let group = concerns.groups.first().cloned().unwrap_or_default();
-                Made::Later { commit, live, group, memory }
-            }
+            Reply::Now(frame, memory) => Made::Now { frame, _memory: memory },
+            Reply::Later(commit) => Made::Later { commit, memory },
             Reply::Parked(parked) => {
                 // The request is taken in; what is held of it counts in its group.
                 drop(memory);
@@ -220,56 +206,6 @@ async fn explain(link: &Link, live: &Live, commit: &Asked, barred: &mut Barred) 
         link.shared.gateway_metrics.own("not_explained").inc();
         topics.iter().for_each(|topic| barred.bar_topic(topic, 0, codes::COORDINATOR_LOAD_IN_PROGRESS));
     }
-}
-
-/// What an answer of ours says is deleted is deleted in the cluster too, where that is kept up to date.
-fn taken_away(live: &Live, head: Head, concerns: &Concerns, frame: &[u8]) {
-    let deletes = [ApiKey::OffsetDelete as i16, ApiKey::DeleteGroups as i16].contains(&head.api.key);
-    let at = answer_body(frame.get(4..).unwrap_or_default(), head.api.answer_header(head.version));
-    let (true, Ok(at)) = (deletes, at) else { return };
-    let body = frame.get(4 + at..).unwrap_or_default();
-    // The answer is our own, so it can be read.
-    let read = match concerns.groups.first() {
-        Some(group) if head.api.key == ApiKey::OffsetDelete as i16 => {
-            offsets_gone(body).map(|places| live.handover.deleted(live.tenant, group, Some(places)))
-        }
-        _ => groups_gone(body, head.api.flexible(head.version))
-            .map(|groups| groups.iter().for_each(|group| live.handover.deleted(live.tenant, group, None))),
-    };
-    debug_assert!(read.is_ok(), "{read:?}");
-}
-
-/// OffsetDelete's answer: what is gone.
-fn offsets_gone(body: &[u8]) -> Result<Vec<(StreamName, names::Partition)>, Unreadable> {
-    let cursor = &mut Cursor::new(body, false);
-    let code = cursor.i16()?;
-    cursor.i32()?;
-    let mut gone = Vec::new();
-    for _ in 0..cursor.count()? {
-        let stream = StreamName::new(cursor.text()?.unwrap_or_default());
-        for _ in 0..cursor.count()? {
-            let (partition, of_partition) = (cursor.i32()?, cursor.i16()?);
-            if let (codes::NONE, codes::NONE, Ok(stream)) = (code, of_partition, &stream) {
-                gone.push((stream.clone(), partition));
-            }
-        }
-    }
-    Ok(gone)
-}
-
-/// DeleteGroups' answer: which are gone.
-fn groups_gone(body: &[u8], flexible: bool) -> Result<Vec<&str>, Unreadable> {
-    let cursor = &mut Cursor::new(body, flexible);
-    cursor.i32()?;
-    let mut gone = Vec::new();
-    for _ in 0..cursor.count()? {
-        let (group, code) = (cursor.text()?.unwrap_or_default(), cursor.i16()?);
-        cursor.tags()?;
-        if code == codes::NONE {
-            gone.push(group);
-        }
-    }
-    Ok(gone)
 }
 
 pub(in crate::gateway) fn unanswerable(head: Head, why: &Unanswerable) -> End {

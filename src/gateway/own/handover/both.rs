@@ -60,6 +60,17 @@ struct Found {
 struct Noted {
     looked: HashMap<Key, Instant>,
     suspects: HashSet<Key>,
+    /// Members in the cluster that have come over.
+    come: HashSet<(Key, Arc<str>)>,
+}
+
+impl Noted {
+    /// The next of those, so many at a time.
+    fn take<T: Clone + Eq + std::hash::Hash>(from: &mut HashSet<T>) -> Vec<T> {
+        let some: Vec<T> = from.iter().take(MOST_IN_A_TICK).cloned().collect();
+        some.iter().for_each(|one| _ = from.remove(one));
+        some
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -77,6 +88,8 @@ impl Both {
         }
     }
 
+    /// Name, what the cluster says of it, and for how long.
+    #[cfg(test)]
     pub(super) fn list(&self) -> Vec<(Arc<str>, String, Duration)> {
         let found = lock(&self.found);
         let one = |((_, group), it): (&Key, &Found)| (group.clone(), it.state.clone(), it.since.elapsed());
@@ -89,6 +102,15 @@ impl Both {
     pub(super) fn suspect(&self, key: &Key) {
         let mut noted = lock(&self.noted);
         if noted.suspects.len() < MOST_NOTED && noted.suspects.insert(key.clone()) {
+            drop(noted);
+            self.sooner.notify_one();
+        }
+    }
+
+    /// A member in the cluster has come over.
+    pub(super) fn has_come(&self, key: Key, member: Arc<str>) {
+        let mut noted = lock(&self.noted);
+        if noted.come.len() < MOST_NOTED && noted.come.insert((key, member)) {
             drop(noted);
             self.sooner.notify_one();
         }
@@ -157,13 +179,16 @@ impl Inner {
         let mut looked = Instant::now();
         loop {
             let _ = timeout(TICK.min(interval), self.both.sooner.notified()).await;
-            let suspects: Vec<Key> = {
+            let (suspects, come) = {
                 let mut noted = lock(&self.both.noted);
-                let some: Vec<Key> = noted.suspects.iter().take(MOST_IN_A_TICK).cloned().collect();
-                some.iter().for_each(|key| _ = noted.suspects.remove(key));
-                some
+                (Noted::take(&mut noted.suspects), Noted::take(&mut noted.come))
             };
             let mut result = Ok(());
+            for (key, member) in come {
+                if result.is_ok() {
+                    result = Box::pin(self.leave_there(&key, &member)).await;
+                }
+            }
             for key in suspects.into_iter().chain(self.both_due()) {
                 if result.is_ok() {
                     result = Box::pin(self.look_at(&key)).await;
@@ -267,6 +292,19 @@ impl Inner {
         Ok(())
     }
 
+    /// A member that has come over leaves the group in the cluster. What does not work is done by its session's end.
+    async fn leave_there(&self, key: &Key, member: &str) -> Result<(), Unasked> {
+        let mut link = self.both.links.take().await?;
+        let left = link.cluster.leave(&key.1, member).await?;
+        self.both.links.give(link);
+        if left.is_ok() {
+            self.count("left_there");
+            let (group, member) = (cut(&key.1), cut(member));
+            tracing::info!(group, member, "a member has come over, and left the group in the cluster");
+        }
+        Ok(())
+    }
+
     async fn begins(
         &self,
         key: &Key,
@@ -307,12 +345,11 @@ impl Inner {
     }
 
     fn ends(&self, key: &Key) {
-        let count = self.both.set(|all| _ = all.remove(key));
+        let mut after = Duration::ZERO;
+        let count = self.both.set(|all| after = all.remove(key).map_or(after, |found| found.since.elapsed()));
         self.metrics.both_sides.set(i64::try_from(count).unwrap_or(i64::MAX));
-        tracing::info!(
-            group = cut(&key.1),
-            "a group has no members in the cluster any more; those here go on"
-        );
+        let group = cut(&key.1);
+        tracing::info!(group, ?after, "a group has no members in the cluster any more; those here go on");
     }
 
     /// Of what members there have committed, what is ahead of ours.

@@ -5,6 +5,10 @@
 //! of what it marks: a group that is deleted here, whose offsets expire, or that is reaped is ours still, and is not brought
 //! over again from what the cluster may have kept of it (expiry leaves a floor, and that will do for a mark).
 //!
+//! An empty snapshot of membership, kept when a group is brought over, would have done for less: mode `guard` keeps none. But it
+//! is a part of its group: DeleteGroup takes it away, and so does the look for groups without members and offsets; the next
+//! request would bring over what the cluster still has, and undo a deletion on purpose wherever the mirror is off or late.
+//!
 //! Leaving mode `own` ends all marks at once, since from then on the cluster's positions are the true ones: a stream is
 //! deleted, which is one operation whatever the number of groups.
 
@@ -43,6 +47,11 @@ impl Marks {
     pub(super) fn open(coordinator: Arc<Coordinator>, offsets: &OffsetStore) -> Result<Self, embed::Error> {
         let tenant = offsets.tenant(RESERVED_TENANT)?.id();
         Ok(Self { coordinator, tenant })
+    }
+
+    /// Whose they are.
+    pub(super) fn tenant(&self) -> TenantId {
+        self.tenant
     }
 
     /// Whether a group is ours. Looks into memory only.

@@ -13,12 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::links::{Links, Wires};
 use super::{Inner, Key};
 use crate::config::OwnConfig;
-use crate::model::names::{Partition, StreamName, TenantId, cut};
+use crate::coordinator::hearing::Moved;
+use crate::model::names::{Partition, StreamName, cut};
 
 /// Groups that go at a time.
 const MOST_AT_ONCE: usize = 2;
@@ -90,25 +91,19 @@ impl Mirror {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn note(&self, tenant: TenantId, group: &str, places: impl IntoIterator<Item = Place>) {
-        if self.is_on {
-            let places: BTreeSet<Place> = places.into_iter().collect();
-            if !places.is_empty() {
-                self.add((tenant, group.into()), Some(places), false);
-            }
+    /// Something has moved here, durably. Does not wait.
+    pub(super) fn note(&self, moved: Moved) {
+        let key = (moved.tenant, moved.group.as_str().into());
+        let deleted = moved.places.is_none();
+        let places = moved.places.map(BTreeSet::from_iter);
+        if places.as_ref().is_none_or(|places| !places.is_empty()) {
+            self.add(key, places, deleted);
         }
     }
 
-    pub(super) fn note_deleted(&self, tenant: TenantId, group: &str) {
-        if self.is_on {
-            self.add((tenant, group.into()), None, true);
-        }
-    }
-
-    pub(super) fn note_all(&self, key: Key) {
-        if self.is_on {
-            self.add(key, None, false);
-        }
+    /// All of a group is to be compared.
+    fn note_all(&self, key: Key) {
+        self.add(key, None, false);
     }
 
     fn add(&self, key: Key, places: Option<BTreeSet<Place>>, deleted: bool) {
@@ -212,7 +207,7 @@ impl Inner {
                 let (groups, lag) = self.mirror.lag();
                 self.metrics.mirror_groups.set(i64::try_from(groups).unwrap_or(i64::MAX));
                 self.metrics.mirror_lag_ms.set(i64::try_from(lag.as_millis()).unwrap_or(i64::MAX));
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                sleep(Duration::from_millis(500)).await;
             }
         };
         tokio::join!(tell, self.mirror_for_ever(), self.mirror_for_ever());
@@ -278,7 +273,15 @@ impl Inner {
         let failed: Mutex<Vec<(Key, Behind)>> = Mutex::default();
         // What fails is not tried again: there is no later.
         let one = || async {
-            while let Ok((key, behind)) = self.mirror.next() {
+            loop {
+                let Ok((key, behind)) = self.mirror.next() else {
+                    // Whoever had one in hand when it was stopped is about to put it back.
+                    if self.mirror.lock().in_hand.is_empty() {
+                        break;
+                    }
+                    sleep(Duration::from_millis(5)).await;
+                    continue;
+                };
                 if !Box::pin(self.turn(key.clone(), behind)).await {
                     let mut waiting = self.mirror.lock();
                     if let Some(behind) = waiting.groups.remove(&key) {

@@ -25,10 +25,11 @@ use std::time::Duration;
 use crate::client::{Cluster, Error};
 use crate::config::GatewayConfig;
 use crate::coordinator::Coordinator;
+use crate::coordinator::hearing::Moved;
 use crate::coordinator::quota::Quota;
 use crate::embed::{self, OffsetStore};
 use crate::metrics::GatewayMetrics;
-use crate::model::names::{Partition, StreamName, TenantId};
+use crate::model::names::TenantId;
 use both::Both;
 use import::Questions;
 use links::Wires;
@@ -64,7 +65,7 @@ struct Inner {
     wires: Arc<Wires>,
     questions: Questions,
     both: Both,
-    mirror: Mirror,
+    mirror: Arc<Mirror>,
     metrics: Arc<GatewayMetrics>,
     lines: Quota,
 }
@@ -78,11 +79,23 @@ impl Handover {
         metrics: Arc<GatewayMetrics>,
     ) -> Result<Self, embed::Error> {
         let wires = Arc::new(Wires::default());
+        let marks = Marks::open(coordinator.clone(), offsets)?;
+        let mirror = Arc::new(Mirror::new(&wires, &config.own));
+        if config.own.mirror {
+            let (mirror, not_of) = (mirror.clone(), marks.tenant());
+            // Every way in which a position moves here: APIs, retries, an operator's. Expiry and the cluster's topics that
+            // are gone are no acts on a group, and each side has its own.
+            coordinator.hear(Arc::new(move |moved: Moved| {
+                if moved.tenant != not_of {
+                    mirror.note(moved);
+                }
+            }));
+        }
         Ok(Self(Arc::new(Inner {
-            marks: Marks::open(coordinator.clone(), offsets)?,
+            marks,
             questions: Questions::new(&wires),
             both: Both::new(&wires),
-            mirror: Mirror::new(&wires, &config.own),
+            mirror,
             config: config.clone(),
             coordinator,
             wires,
@@ -114,31 +127,17 @@ impl Handover {
         }
     }
 
-    /// Positions were committed here, durably. Does not wait.
-    pub(in crate::gateway) fn accepted(
-        &self,
-        tenant: TenantId,
-        group: &str,
-        places: impl IntoIterator<Item = (StreamName, Partition)>,
-    ) {
-        self.0.mirror.note(tenant, group, places);
-    }
-
-    /// Positions were deleted here, durably: some, or (`None`) the whole group. Does not wait.
-    pub(in crate::gateway) fn deleted(
-        &self,
-        tenant: TenantId,
-        group: &str,
-        places: Option<Vec<(StreamName, Partition)>>,
-    ) {
-        match places {
-            Some(places) => self.0.mirror.note(tenant, group, places),
-            None => self.0.mirror.note_deleted(tenant, group),
+    /// A client that says that it is this member was told that the group is not ours yet. Then it is a member in the cluster, and
+    /// has come over to us: it leaves there, so that nobody waits for its session to end. Does not wait.
+    pub(in crate::gateway) fn has_come(&self, tenant: TenantId, group: &str, member: &str) {
+        // Of a group of ours it is one of our own, which was sent away.
+        if !member.is_empty() && matches!(self.0.marks.has(tenant, group), Ok(false)) {
+            self.0.both.has_come((tenant, group.into()), member.into());
         }
     }
 
-    #[allow(dead_code, reason = "told by the admin listener, which is being built")]
     /// Groups that are live on both sides now, sorted: name, what the cluster says of them, and for how long.
+    #[cfg(test)]
     pub(in crate::gateway) fn on_both_sides(&self) -> Vec<(Arc<str>, String, Duration)> {
         self.0.both.list()
     }

@@ -19,8 +19,8 @@ use crate::embed::{Commit, OffsetStore, Tenant};
 use crate::metrics::Metrics;
 use crate::model::group::{MemberSnapshot, Phase, Protocol, Snapshot};
 use crate::model::names::{GroupName, StreamName};
-use crate::model::offset::Mode;
-use crate::model::op::{Actor, Op};
+use crate::model::offset::{BeyondEnd, Mode, Proposal};
+use crate::model::op::{Actor, CommitItem, Op};
 use crate::server::Server;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -156,12 +156,27 @@ impl Here {
         }
     }
 
-    fn commit(&self, group: &str, partition: i32, offset: i64) -> bool {
-        let me = Actor::named("me");
-        let verdict = self.tenant.commit(group, &me, Commit::new("t", partition, offset)).unwrap();
-        let place = (StreamName::new("t").unwrap(), partition);
-        self.hand.accepted(self.tenant.id(), group, [place]);
-        verdict.is_ok()
+    /// By the coordinator, as the APIs do it.
+    async fn commit(&self, group: &str, partition: i32, offset: i64) -> bool {
+        let proposal = Proposal { offset, leader_epoch: -1, metadata: "".into() };
+        let stream = StreamName::new("t").unwrap();
+        let item =
+            CommitItem { stream, partition, proposal, mode: Mode::Reject, beyond_end: BeyondEnd::Accept };
+        let (group, actor) = (GroupName::new(group).unwrap(), Arc::new(Actor::named("me")));
+        let refusals = self.hand.0.keep(self.tenant.id(), &group, actor, vec![item]).await.unwrap();
+        refusals == [None]
+    }
+
+    async fn delete_offset(&self, group: &str, partition: i32) {
+        let places = vec![(StreamName::new("t").unwrap(), partition)];
+        let (group, actor) = (GroupName::new(group).unwrap(), Arc::new(Actor::named("ops")));
+        let coordinator = &self.hand.0.coordinator;
+        coordinator.delete_offsets(self.tenant.id(), group, places, actor).await.unwrap().unwrap();
+    }
+
+    async fn delete_group(&self, group: &str) {
+        let (group, actor) = (GroupName::new(group).unwrap(), Arc::new(Actor::named("ops")));
+        self.hand.0.coordinator.delete_group(self.tenant.id(), group, actor).await.unwrap().unwrap();
     }
 
     fn at(&self, group: &str, partition: i32) -> Option<i64> {
@@ -223,9 +238,9 @@ async fn a_group_comes_once_and_whole_when_nobody_works_on_it_there() {
     assert!(asking.join_all().await.iter().all(|standing| *standing == Standing::Ours));
 
     // Rewound on purpose, deleted, started again: never brought over again.
-    here.tenant.delete_offsets("idle", &[("t", 0)], &Actor::named("ops")).unwrap();
-    assert!(here.commit("idle", 0, 7));
-    here.tenant.delete_group("live", &Actor::named("ops")).unwrap();
+    here.delete_offset("idle", 0).await;
+    assert!(here.commit("idle", 0, 7).await);
+    here.delete_group("live").await;
     here.close();
     let here = Here::open(dir.path(), &there, |config| config.gateway.own.mirror = false);
     assert_eq!(here.standing("idle").await, Standing::Ours);
@@ -270,14 +285,14 @@ async fn the_cluster_follows_and_is_not_moved_back_but_on_purpose() {
     assert_eq!(here.standing("g").await, Standing::Ours);
     let at = |partition: i32| ("t".to_owned(), partition);
     for offset in 1..=50 {
-        assert!(here.commit("g", 0, offset) && here.commit("g", 1, offset));
+        assert!(here.commit("g", 0, offset).await && here.commit("g", 1, offset).await);
     }
     let both = BTreeMap::from([(at(0), 50), (at(1), 50)]);
     eventually("the last commits are there", async || there.positions("g").await == both).await;
 
     // Somebody moves one on in the cluster: it stays, and the other follows.
     there.tenant().commit("g", &Actor::named("x"), Commit::new("t", 0, 900)).unwrap();
-    assert!(here.commit("g", 0, 60) && here.commit("g", 1, 60));
+    assert!(here.commit("g", 0, 60).await && here.commit("g", 1, 60).await);
     let both = BTreeMap::from([(at(0), 900), (at(1), 60)]);
     eventually("one follows", async || there.positions("g").await == both).await;
     sleep(Duration::from_millis(300)).await;
@@ -285,35 +300,33 @@ async fn the_cluster_follows_and_is_not_moved_back_but_on_purpose() {
 
     // On purpose: deleted here, and committed lower.
     let asked = Asked::from([("t".to_owned(), vec![1])]);
-    here.tenant.delete_offsets("g", &[("t", 1)], &Actor::named("ops")).unwrap();
-    here.hand.deleted(here.tenant.id(), "g", Some(vec![(StreamName::new("t").unwrap(), 1)]));
+    here.delete_offset("g", 1).await;
     eventually("the deletion follows", async || {
         let left: Vec<FetchedOffset> = there.client().await.offsets("g", Some(&asked)).await.unwrap();
         left[0].offset.is_none()
     })
     .await;
-    assert!(here.commit("g", 1, 5));
+    assert!(here.commit("g", 1, 5).await);
     eventually("a rewind follows", async || there.positions("g").await.get(&at(1)) == Some(&5)).await;
 
-    here.tenant.delete_offsets("g", &[("t", 1)], &Actor::named("ops")).unwrap();
-    assert!(here.commit("g", 1, 2));
+    here.delete_offset("g", 1).await;
+    assert!(here.commit("g", 1, 2).await);
     eventually("so does one at once", async || there.positions("g").await.get(&at(1)) == Some(&2)).await;
 
     // What a kill has lost is found by the next start, which compares.
     here.tasks.iter().for_each(JoinHandle::abort);
-    assert!(here.commit("g", 1, 70));
+    assert!(here.commit("g", 1, 70).await);
     here.close();
     let here = Here::open(dir.path(), &there, |_| {});
     eventually("it catches up", async || there.positions("g").await.get(&at(1)) == Some(&70)).await;
 
     // The last flush does not wait for anybody's turn.
     here.tasks.iter().for_each(JoinHandle::abort);
-    assert!(here.commit("g", 1, 71));
+    assert!(here.commit("g", 1, 71).await);
     here.hand.stop(SOON).await;
     assert_eq!(there.positions("g").await[&at(1)], 71);
 
-    here.tenant.delete_group("g", &Actor::named("ops")).unwrap();
-    here.hand.deleted(here.tenant.id(), "g", None);
+    here.delete_group("g").await;
     here.hand.stop(SOON).await;
     assert_eq!(there.client().await.describe("g").await.unwrap(), None);
     here.close();
