@@ -100,6 +100,15 @@ impl Watch {
         }
     }
 
+    /// Asks for a topic that the store does not know, or not any more, and the cluster has; nobody waits.
+    pub(super) fn ask_later(&self, tenant: TenantId, topic: &str) {
+        if let (true, Ok(topic)) = (self.is_on(), StreamName::new(topic)) {
+            let (done, _) = oneshot::channel();
+            // If too many wait, the next commit asks again.
+            let _ = self.questions.try_send(Question { tenant: Some(tenant), topics: vec![topic], done });
+        }
+    }
+
     /// The store, if there is one, and the tenant whose streams are made.
     fn store(&self) -> Option<(Arc<Open>, TenantId)> {
         let open = self.keeper.now()?;
