@@ -7,6 +7,7 @@ mod bounds;
 mod catalogue;
 mod confirm;
 mod positions;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

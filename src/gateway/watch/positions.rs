@@ -6,6 +6,7 @@ use crate::gateway::guard::Polled;
 use crate::model::names::GroupName;
 
 use super::Standing;
+use super::upstream::{Trouble, connect};
 
 /// Asks for ever.
 pub(super) async fn run(shared: &Shared) {
@@ -31,7 +32,7 @@ pub(super) async fn run(shared: &Shared) {
         let asking = async {
             let mut connected = match cluster.take() {
                 Some(cluster) => cluster,
-                None => shared.cluster().await?,
+                None => connect(shared).await?,
             };
             let mut refused = None;
             for group in turn {
@@ -42,11 +43,11 @@ pub(super) async fn run(shared: &Shared) {
                     Ok(Polled::Nothing) => {}
                     // This group's coordinator does not let us; others may.
                     Err(error @ Error::Refused { .. }) => refused = Some(error),
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(Trouble::Client(error)),
                 }
             }
             cluster = Some(connected);
-            refused.map_or(Ok(()), Err)
+            refused.map_or(Ok(()), |error| Err(Trouble::Client(error)))
         };
         match asking.await {
             Ok(()) => standing.went_well(),
