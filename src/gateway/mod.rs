@@ -90,7 +90,7 @@ struct Shared {
     /// Whoever has the store, if there is one.
     keeper: Arc<Keeper>,
     /// What is learned of the cluster, and who is asked what it knows.
-    watch: Watch,
+    watch: Arc<Watch>,
     lines: Quota,
 }
 
@@ -184,12 +184,14 @@ impl Gateway {
             config.tenant.as_str().into(),
             &gateway_metrics,
         );
+        let watch = Arc::new(watch);
         let guard = Guard::new(
             keeper.clone(),
             GuardPolicy::new(config),
             config.tenant.as_str().into(),
             gateway_metrics.clone(),
             ask,
+            watch.clone(),
         );
         let own = (gateway.mode == GatewayMode::Own)
             .then(|| Arc::new(Own::new(config, keeper.clone(), &metrics, gateway_metrics.clone())));

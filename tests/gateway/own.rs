@@ -96,7 +96,7 @@ fn transactions() {
         let mut command = witness();
         command.args([&*address, "rewind"]);
         let said = transact("java", command, "own-transacting-java", "5", "own-java-to");
-        assert_eq!(said, "refused CommitFailedException", "it is told, and it has aborted");
+        assert_eq!(said, "refused TransactionAbortableException", "it is told, and it has aborted");
         assert!(keys("own-java-to").is_empty());
     }
     if Library::Confluent.is_there() {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, timeout};
 
 use super::keeper::{Keeper, Open};
+use super::watch::Watch;
 use crate::coordinator::guard::GuardPolicy;
 use crate::coordinator::quota::Quota;
 use crate::coordinator::{Coordinator, Ticket};
@@ -45,6 +46,7 @@ pub(super) struct Guard {
     lines: Quota,
     /// How long the store has to answer.
     patience: Duration,
+    watch: Arc<Watch>,
 }
 
 /// The guard with a store: for one commit, or one answer.
@@ -62,9 +64,10 @@ impl Guard {
         tenant_name: Arc<str>,
         metrics: Arc<GatewayMetrics>,
         patience: Duration,
+        watch: Arc<Watch>,
     ) -> Self {
         let (groups, lines) = (Arc::default(), Quota::default());
-        Self { keeper, policy, tenant_name, groups, metrics, lines, patience }
+        Self { keeper, policy, tenant_name, groups, metrics, lines, patience, watch }
     }
 
     /// With the store as it is now; `None` if there is none.

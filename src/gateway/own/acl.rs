@@ -56,17 +56,25 @@ impl<K, V> Default for Kept<K, V> {
 
 impl<K: Eq + Hash, V: Copy> Kept<K, V> {
     fn get(&self, key: &K) -> Option<V> {
-        self.0.get(key).filter(|(_, since)| since.elapsed() < HOLDS).map(|(value, _)| *value)
+        self.at(key, Instant::now())
     }
 
     fn keep(&mut self, key: K, value: V) {
+        self.keep_at(key, value, Instant::now());
+    }
+
+    fn at(&self, key: &K, now: Instant) -> Option<V> {
+        self.0.get(key).filter(|(_, since)| now.duration_since(*since) < HOLDS).map(|(value, _)| *value)
+    }
+
+    fn keep_at(&mut self, key: K, value: V, now: Instant) {
         if self.0.len() >= MOST_KEPT && !self.0.contains_key(&key) {
-            self.0.retain(|_, (_, since)| since.elapsed() < HOLDS);
+            self.0.retain(|_, (_, since)| now.duration_since(*since) < HOLDS);
             if self.0.len() >= MOST_KEPT {
                 self.0.clear();
             }
         }
-        self.0.insert(key, (value, Instant::now()));
+        self.0.insert(key, (value, now));
     }
 }
 
@@ -235,17 +243,17 @@ impl Requests<'_> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn answers_hold_for_a_while_and_are_bounded() {
-        let mut kept = Kept::default();
-        kept.keep("a".to_owned(), true);
-        tokio::time::advance(HOLDS - Duration::from_secs(1)).await;
-        assert_eq!(kept.get(&"a".to_owned()), Some(true));
-        kept.keep("b".to_owned(), false);
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!((kept.get(&"a".to_owned()), kept.get(&"b".to_owned())), (None, Some(false)));
+    #[test]
+    fn answers_hold_for_a_while_and_are_bounded() {
+        let (began, mut kept) = (Instant::now(), Kept::default());
+        let before = began + HOLDS - Duration::from_secs(1);
+        kept.keep_at("a".to_owned(), true, began);
+        assert_eq!(kept.at(&"a".to_owned(), before), Some(true));
+        kept.keep_at("b".to_owned(), false, before);
+        let later = began + HOLDS;
+        assert_eq!((kept.at(&"a".to_owned(), later), kept.at(&"b".to_owned(), later)), (None, Some(false)));
         for number in 0..3 * MOST_KEPT {
-            kept.keep(number.to_string(), true);
+            kept.keep_at(number.to_string(), true, later);
             assert!(kept.0.len() <= MOST_KEPT);
         }
     }

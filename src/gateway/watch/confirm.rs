@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::catalogue::{keep, look};
+use super::upstream::{Trouble, connect};
 use super::{Standing, Streams, Unasked};
 use crate::client::Cluster;
 use crate::gateway::Shared;
@@ -99,11 +100,11 @@ async fn ask(
     let asking = async {
         let mut connected = match cluster.take() {
             Some(cluster) => cluster,
-            None => shared.cluster().await?,
+            None => connect(shared).await?,
         };
         let looked = look(&mut connected, names, &known).await?;
         *cluster = Some(connected);
-        Ok::<_, crate::client::Error>(looked)
+        Ok::<_, Trouble>(looked)
     };
     let looked = match asking.await {
         Ok(looked) => looked,

@@ -6,12 +6,14 @@ use crate::gateway::guard::Polled;
 use crate::model::names::GroupName;
 
 use super::Standing;
+use super::upstream::{Trouble, connect};
 
 /// Asks for ever.
 pub(super) async fn run(shared: &Shared) {
     let watch = &shared.watch;
     let interval_ms = watch.config.positions_interval_ms;
-    if interval_ms == 0 {
+    // In mode own the true positions are here, and those in the cluster follow.
+    if interval_ms == 0 || shared.own.is_some() {
         return;
     }
     let mut standing = Standing::new(watch, "positions", interval_ms);
@@ -31,7 +33,7 @@ pub(super) async fn run(shared: &Shared) {
         let asking = async {
             let mut connected = match cluster.take() {
                 Some(cluster) => cluster,
-                None => shared.cluster().await?,
+                None => connect(shared).await?,
             };
             let mut refused = None;
             for group in turn {
@@ -42,11 +44,11 @@ pub(super) async fn run(shared: &Shared) {
                     Ok(Polled::Nothing) => {}
                     // This group's coordinator does not let us; others may.
                     Err(error @ Error::Refused { .. }) => refused = Some(error),
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(Trouble::Client(error)),
                 }
             }
             cluster = Some(connected);
-            refused.map_or(Ok(()), Err)
+            refused.map_or(Ok(()), |error| Err(Trouble::Client(error)))
         };
         match asking.await {
             Ok(()) => standing.went_well(),
