@@ -127,6 +127,7 @@ impl Said {
             EventKind::Baseline { .. } => bare("baseline"),
             EventKind::Expired { from } => stored("expired", from),
             EventKind::StreamCreated { .. } => bare("stream_created"),
+            EventKind::StreamAdopted { .. } => bare("stream_adopted"),
             EventKind::StreamGrown { .. } => bare("stream_grown"),
             EventKind::StreamDeleted { .. } => bare("stream_deleted"),
             EventKind::BoundsLowered { to, .. } => Self { end: Some(to.end), ..bare("bounds_lowered") },

@@ -33,6 +33,10 @@ pub(super) async fn handle(
         if !seen.insert(id.clone()) {
             continue;
         }
+        if let Some(code) = peer.barred.group(&id) {
+            results.push(DeletableGroupResult::default().with_group_id(id).with_error_code(code));
+            continue;
+        }
         let code = match GroupName::new(&id) {
             Ok(group) => match room.coordinator.delete_group(peer.tenant, group, actor.clone()).await {
                 Ok(Ok(Some(positions))) => {

@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Peer, Room, Unanswerable, text};
 use crate::model::group::{DescribedMember, Description};
-use crate::wire::codes;
+use crate::wire::codes::{self, Code};
 use crate::wire::guard::{Kind, Shape, since};
 
 pub(super) const VERSIONS: (i16, i16) = (0, 6);
@@ -38,7 +38,12 @@ pub(super) async fn handle(
     let mut left = room.max_response_bytes;
     let mut found = Vec::with_capacity(request.groups.len());
     for id in request.groups {
+        if let Some(code) = peer.barred.group(&id) {
+            found.push((Some(Err(code)), id));
+            continue;
+        }
         let group = room.coordinator.describe_group(peer.tenant, &id);
+        let group = group.map_err(|_| codes::STORE_UNAVAILABLE);
         let bytes = 2 * id.len() + 256 + group.as_ref().map_or(0, bytes_of);
         // The same group may be asked for a thousand times, and each may be large.
         let fits = left.checked_sub(bytes);
@@ -47,7 +52,7 @@ pub(super) async fn handle(
     }
     let bytes = room.max_response_bytes - left;
     let memory = peer.reserve(bytes, room).await?;
-    let group = |(group, id): (Option<Result<Option<Description>, _>>, GroupId)| {
+    let group = |(group, id): (Option<Result<Option<Description>, Code>>, GroupId)| {
         let not_found = || StrBytes::from_string(format!("Group {} not found.", id.as_str()));
         let answer = match group {
             None => DescribedGroup::default()
@@ -59,7 +64,7 @@ pub(super) async fn handle(
                 .with_error_code(codes::GROUP_ID_NOT_FOUND)
                 .with_error_message(Some(not_found())),
             Some(Ok(None)) => DescribedGroup::default().with_group_state(DEAD),
-            Some(Err(_)) => DescribedGroup::default().with_error_code(codes::STORE_UNAVAILABLE),
+            Some(Err(code)) => DescribedGroup::default().with_error_code(code),
         };
         let asked = request.include_authorized_operations && answer.error_code == codes::NONE;
         let answer = if asked { answer.with_authorized_operations(GROUP_OPERATIONS) } else { answer };

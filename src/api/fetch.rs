@@ -187,7 +187,7 @@ impl Asked {
             return Err(codes::UNKNOWN_TOPIC_OR_PARTITION);
         }
         let aborted = self.committed_only.then(Vec::new);
-        if stream.records == Records::Elsewhere {
+        if stream.records != Records::Memory {
             let end = asked.fetch_offset.max(0);
             let answer = answer(asked).with_high_watermark(end).with_last_stable_offset(end);
             return Ok((answer.with_log_start_offset(0).with_aborted_transactions(aborted), Vec::new()));

@@ -27,7 +27,7 @@ pub(super) async fn handle(
     peer: &Peer,
 ) -> Result<Reply, Unanswerable> {
     let told = |code| HeartbeatResponse::default().with_error_code(code);
-    let name = match members::group_name(&request.group_id) {
+    let name = match members::group_name(&request.group_id, peer) {
         Ok(name) => name,
         Err(code) => return origin.encode(&told(code)),
     };

@@ -41,7 +41,7 @@ pub(super) async fn handle(
 ) -> Result<Reply, Unanswerable> {
     let coordinator = &room.coordinator;
     let no = |code| refused(&request.member_id, code, origin.version);
-    let name = match members::group_name(&request.group_id) {
+    let name = match members::group_name(&request.group_id, peer) {
         Ok(name) => name,
         Err(code) => return origin.encode(&no(code)),
     };
@@ -87,7 +87,7 @@ pub(super) async fn handle(
 }
 
 /// From version 7 on Kafka names no protocol with an error (JoinGroupResponse); before, a null cannot be written.
-fn refused(member_id: &StrBytes, code: Code, version: i16) -> JoinGroupResponse {
+pub(super) fn refused(member_id: &StrBytes, code: Code, version: i16) -> JoinGroupResponse {
     JoinGroupResponse::default()
         .with_error_code(code)
         .with_generation_id(-1)

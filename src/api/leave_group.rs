@@ -31,7 +31,7 @@ pub(super) async fn handle(
 ) -> Result<Reply, Unanswerable> {
     let failed = |code| LeaveGroupResponse::default().with_error_code(code);
     let version = origin.version;
-    let name = match members::group_name(&request.group_id) {
+    let name = match members::group_name(&request.group_id, peer) {
         Ok(name) => name,
         Err(code) => return origin.encode(&failed(code)),
     };

@@ -32,6 +32,9 @@ pub(super) async fn handle(
     peer: &Peer,
 ) -> Result<(ListGroupsResponse, Option<OwnedSemaphorePermit>), Unanswerable> {
     let answer = ListGroupsResponse::default();
+    if let Some(code) = peer.barred.list() {
+        return Ok((answer.with_error_code(code), None));
+    }
     let Ok(groups) = room.coordinator.groups(peer.tenant) else {
         return Ok((answer.with_error_code(codes::STORE_UNAVAILABLE), None));
     };
@@ -41,6 +44,9 @@ pub(super) async fn handle(
         return Ok((answer, None));
     }
     let stands = |name: GroupName| {
+        if !peer.barred.lists(name.as_str()) {
+            return None;
+        }
         let (state, protocol_type) = match room.coordinator.members.state(peer.tenant, name.as_str()) {
             Some((state, protocol_type)) => (state, protocol_type),
             None => (State::Empty, Arc::default()),

@@ -74,7 +74,7 @@ pub(super) async fn handle(
         let asked = topic.partitions;
         let indices: Vec<i32> = asked.iter().map(|asked| asked.partition_index).collect();
         let told = match &stream {
-            Ok(stream) if stream.records == Records::Elsewhere => told(stream, &indices, room, peer),
+            Ok(stream) if stream.records != Records::Memory => told(stream, &indices, room, peer),
             _ => Ok(Vec::new()),
         };
         let mut told = told.map(Vec::into_iter);

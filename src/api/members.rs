@@ -4,7 +4,7 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
 use super::errors::Codes;
 use super::peer::Budget;
-use super::{Origin, Parked, Reply, Unanswerable};
+use super::{Origin, Parked, Peer, Reply, Unanswerable};
 use crate::coordinator::membership::Waiting;
 use crate::model::group::{Answer, JoinedMember};
 use crate::model::names::GroupName;
@@ -12,8 +12,11 @@ use crate::wire::codes::{self, Code};
 
 pub(super) use crate::coordinator::membership::Lost;
 
-/// The group meant; members need one with a name.
-pub(super) fn group_name(id: &str) -> Result<GroupName, Code> {
+/// The group meant; members need one with a name, and one that the peer may read.
+pub(super) fn group_name(id: &str, peer: &Peer) -> Result<GroupName, Code> {
+    if let Some(code) = peer.barred.group(id) {
+        return Err(code);
+    }
     GroupName::new(id).ok().filter(|name| !name.as_str().is_empty()).ok_or(codes::INVALID_GROUP_ID)
 }
 

@@ -160,7 +160,7 @@ async fn one(topic: MetadataRequestTopic, create: bool, room: &Room, peer: &Peer
 pub(super) fn epoch_of(stream: &StreamInfo) -> i32 {
     match stream.records {
         Records::Memory => EPOCH,
-        Records::Elsewhere => -1,
+        Records::Elsewhere | Records::Upstream => -1,
     }
 }
 

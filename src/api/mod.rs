@@ -9,6 +9,7 @@
 
 mod answer;
 mod api_versions;
+mod barred;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -34,6 +35,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod peer;
 mod produce;
+mod refuse;
 mod settings;
 mod sync_group;
 mod topics;
@@ -57,9 +59,11 @@ use crate::wire::guard::{self, Shape};
 use crate::wire::header::{self, Flexible, Request};
 
 pub use answer::{Answer, Origin, Parked, Reply, Unanswerable};
+pub use barred::Barred;
 pub use offset_commit::PendingCommit;
 use peer::cut;
 pub use peer::{LARGE_KIB, Peer, Room, Share};
+pub use refuse::refuse;
 
 /// An API that is served.
 #[derive(Debug, Clone, Copy)]
@@ -252,6 +256,11 @@ impl Admitted {
 
 /// Takes a frame's header off and checks that its body is what it claims to be.
 pub fn admit(frame: BytesMut, room: &Room) -> Result<Admitted, Unanswerable> {
+    admit_by(frame, &room.meters, room.max_items_per_request)
+}
+
+/// The same without a coordinator.
+pub fn admit_by(frame: BytesMut, meters: &Meters, max_items: usize) -> Result<Admitted, Unanswerable> {
     let (key, version) = header::peek(&frame)?;
     let (index, api) = Api::find(key).ok_or(Unanswerable::Unknown { key, version })?;
     if !api.serves(version) {
@@ -262,7 +271,7 @@ pub fn admit(frame: BytesMut, room: &Room) -> Result<Admitted, Unanswerable> {
         let flexible = if version >= 3 { Flexible::Yes } else { Flexible::No };
         let request = header::split(frame, flexible)?;
         let correlation_id = request.correlation_id;
-        let meter = room.meters.of(index, api_versions::UNKNOWN);
+        let meter = meters.of(index, api_versions::UNKNOWN);
         return Ok(Admitted {
             origin: Origin { api, version: api_versions::UNKNOWN, correlation_id, meter },
             request,
@@ -270,10 +279,10 @@ pub fn admit(frame: BytesMut, room: &Room) -> Result<Admitted, Unanswerable> {
     }
     let flexible = api.flexible(version);
     let mut request = header::split(frame, if flexible { Flexible::Yes } else { Flexible::No })?;
-    guard::check(&mut request.body, api.shape, version, flexible, room.max_items_per_request)
+    guard::check(&mut request.body, api.shape, version, flexible, max_items)
         .map_err(|why| Unanswerable::Malformed { api: api.name, version, why: why.to_string() })?;
     let correlation_id = request.correlation_id;
-    let meter = room.meters.of(index, version);
+    let meter = meters.of(index, version);
     Ok(Admitted { origin: Origin { api, version, correlation_id, meter }, request })
 }
 

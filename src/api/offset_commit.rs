@@ -12,6 +12,7 @@
 //!   ignored: an offset store that forgets is a rewind. A topic that is not there is made, unless its name or partition
 //!   cannot be (3). A commit of which every partition is refused makes no group (Kafka: metadata too long does).
 
+use std::ops::AddAssign as _;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -88,9 +89,13 @@ pub(super) async fn handle(
         return Err(origin.malformed("the group id has more than 32,767 bytes"));
     };
     let guard = coordinator.guard.of_group(&peer.tenant_name, group.as_str());
+    let barred = |topic: &str, partition| {
+        let code = peer.barred.group(group.as_str());
+        code.or_else(|| peer.barred.partition(topic, partition))
+    };
     let mut places = Vec::new();
     let mut items = Vec::new();
-    let mut refused = 0;
+    let (mut refused, mut barred_items) = (0, 0);
     let mut topics = Vec::with_capacity(request.topics.len());
     for (t, topic) in request.topics.into_iter().enumerate() {
         let stream = StreamName::new(&topic.name).ok();
@@ -99,6 +104,12 @@ pub(super) async fn handle(
         for (p, partition) in topic.partitions.into_iter().enumerate() {
             let answer =
                 OffsetCommitResponsePartition::default().with_partition_index(partition.partition_index);
+            if let Some(code) = barred(&topic.name, partition.partition_index) {
+                let unknown = code == codes::UNKNOWN_TOPIC_OR_PARTITION;
+                (if unknown { &mut refused } else { &mut barred_items }).add_assign(1);
+                partitions.push(answer.with_error_code(code));
+                continue;
+            }
             partitions.push(match (&stream, coordinator.partition_in_range(partition.partition_index)) {
                 (Some(stream), Ok(())) => {
                     places.push((t, p));
@@ -119,6 +130,9 @@ pub(super) async fn handle(
     }
     if refused > 0 {
         meter.commits(CommitResult::UnknownPartition, refused);
+    }
+    if barred_items > 0 {
+        meter.commits(CommitResult::Barred, barred_items);
     }
     let mut answer = OffsetCommitResponse::default().with_topics(topics);
     if items.is_empty() {

@@ -34,6 +34,9 @@ pub(super) async fn handle(
     actor: Arc<Actor>,
 ) -> OffsetDeleteResponse {
     let failed = |code| OffsetDeleteResponse::default().with_error_code(code);
+    if let Some(code) = peer.barred.group(&request.group_id) {
+        return failed(code);
+    }
     let mut places = Vec::new();
     // Where in the answer each place stands.
     let mut at = Vec::new();
@@ -46,11 +49,14 @@ pub(super) async fn handle(
         let known = stream.ok().map(|info| (info.name, info.partitions));
         let mut p = 0;
         let partition = |index| {
-            let name = known.as_ref().and_then(|(name, count)| (0..*count).contains(&index).then_some(name));
+            let barred = peer.barred.partition(&topic.name, index);
+            let known = known.as_ref().filter(|_| barred.is_none());
+            let name = known.and_then(|(name, count)| (0..*count).contains(&index).then_some(name));
             places.extend(name.map(|name: &StreamName| (name.clone(), index)));
             at.extend(name.map(|_| (t, p)));
             p += 1;
-            let code = if name.is_some() { codes::NONE } else { codes::UNKNOWN_TOPIC_OR_PARTITION };
+            let unknown = barred.unwrap_or(codes::UNKNOWN_TOPIC_OR_PARTITION);
+            let code = if name.is_some() { codes::NONE } else { unknown };
             OffsetDeleteResponsePartition::default().with_partition_index(index).with_error_code(code)
         };
         let partitions = topic.partitions.iter().map(|asked| asked.partition_index).map(partition).collect();

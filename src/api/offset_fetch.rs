@@ -114,6 +114,12 @@ fn collect(request: &OffsetFetchRequest, version: i16, room: &Room, peer: &Peer)
     (found, size.cost)
 }
 
+/// The same code for each group asked for.
+pub(super) fn refused(request: &OffsetFetchRequest, version: i16, code: Code) -> OffsetFetchResponse {
+    let groups = if version >= 8 { request.groups.len() } else { 1 };
+    answer(request, version, std::iter::repeat_with(|| Err(code)).take(groups).collect())
+}
+
 fn answer(request: &OffsetFetchRequest, version: i16, found: FoundGroups) -> OffsetFetchResponse {
     if version >= 8 {
         let groups = request.groups.iter().zip(found).map(|(group, found)| {
@@ -126,12 +132,13 @@ fn answer(request: &OffsetFetchRequest, version: i16, found: FoundGroups) -> Off
         return OffsetFetchResponse::default().with_groups(groups.collect());
     }
     match found.into_iter().next().unwrap_or(Ok(Vec::new())) {
-        Ok(topics) => OffsetFetchResponse::default()
-            .with_topics(topics.into_iter().map(|topic| topic.of_one(codes::NONE)).collect()),
+        Ok(topics) => {
+            OffsetFetchResponse::default().with_topics(topics.into_iter().map(Topic::of_one).collect())
+        }
         Err(code) if version >= 2 => OffsetFetchResponse::default().with_error_code(code),
         Err(code) => {
             let topics = request.topics.iter().flatten();
-            let nothing = topics.map(|topic| Topic::nothing(topic).of_one(code));
+            let nothing = topics.map(|topic| Topic::nothing(topic, code).of_one());
             OffsetFetchResponse::default().with_topics(nothing.collect())
         }
     }
@@ -161,10 +168,13 @@ impl Asked for OffsetFetchRequestTopics {
     }
 }
 
+/// What a partition has, or why that is not told.
+type Found = Result<Option<Committed>, Code>;
+
 /// An answered topic, before it takes one of the protocol's two shapes.
 struct Topic {
     name: TopicName,
-    partitions: Vec<(i32, Option<Committed>)>,
+    partitions: Vec<(i32, Found)>,
 }
 
 fn fetch<T: Asked>(
@@ -174,6 +184,9 @@ fn fetch<T: Asked>(
     peer: &Peer,
     size: &mut Size,
 ) -> Result<Vec<Topic>, Code> {
+    if let Some(code) = peer.barred.group(group) {
+        return Err(code);
+    }
     let found = match topics {
         Some(topics) => asked(group, topics, room, peer),
         None => all(group, room, peer),
@@ -181,8 +194,11 @@ fn fetch<T: Asked>(
     let found = found.map_err(|_| codes::STORE_UNAVAILABLE)?;
     let mut bytes = 0;
     for topic in &found {
-        let metadata: usize =
-            topic.partitions.iter().filter_map(|(_, c)| Some(c.as_ref()?.metadata.len())).sum();
+        let metadata: usize = topic
+            .partitions
+            .iter()
+            .filter_map(|(_, c)| Some(c.as_ref().ok()?.as_ref()?.metadata.len()))
+            .sum();
         bytes += topic.name.len() + topic.partitions.len() * PARTITION_BYTES + metadata;
         // The text of the answer, the frame, and what waits to be written.
         size.cost += topic.partitions.len() * PARTITION_COST + 3 * metadata;
@@ -209,7 +225,9 @@ fn asked<T: Asked>(
         topics.iter().map(|t| Wanted { stream: t.name(), partitions: t.partitions() }).collect();
     let mut found = room.coordinator.fetch(peer.tenant, group, &wanted)?.into_iter();
     let topic = |topic: &T| {
-        let partitions = topic.partitions().iter().map(|index| (*index, found.next().flatten())).collect();
+        let barred = peer.barred.topic(topic.name());
+        let told = |found: Option<Option<Committed>>| barred.map_or(Ok(found.flatten()), Err);
+        let partitions = topic.partitions().iter().map(|index| (*index, told(found.next()))).collect();
         Topic { name: topic.name().clone(), partitions }
     };
     Ok(topics.iter().map(topic).collect())
@@ -218,7 +236,11 @@ fn asked<T: Asked>(
 fn all(group: &str, room: &Room, peer: &Peer) -> Result<Vec<Topic>, crate::store::StoreError> {
     let mut topics: Vec<Topic> = Vec::new();
     for offset in room.coordinator.fetch_all(peer.tenant, group)? {
-        let entry = (offset.partition, Some(offset.committed));
+        // As in Kafka, what may not be described is left out.
+        if peer.barred.topic(offset.stream.as_str()).is_some() {
+            continue;
+        }
+        let entry = (offset.partition, Ok(Some(offset.committed)));
         match topics.last_mut() {
             Some(topic) if **topic.name == *offset.stream.as_str() => topic.partitions.push(entry),
             _ => {
@@ -230,23 +252,24 @@ fn all(group: &str, room: &Room, peer: &Peer) -> Result<Vec<Topic>, crate::store
     Ok(topics)
 }
 
-/// Offset, leader epoch and metadata as they are answered.
-fn values(committed: Option<Committed>) -> (i64, i32, Option<StrBytes>) {
-    match committed {
-        Some(c) => (c.offset, c.leader_epoch, Some(text(&c.metadata))),
-        None => (-1, NO_EPOCH, Some(StrBytes::new())),
+/// Offset, leader epoch, metadata and code as they are answered.
+fn values(found: Found) -> (i64, i32, Option<StrBytes>, Code) {
+    match found {
+        Ok(Some(c)) => (c.offset, c.leader_epoch, Some(text(&c.metadata)), codes::NONE),
+        Ok(None) => (-1, NO_EPOCH, Some(StrBytes::new()), codes::NONE),
+        Err(code) => (-1, NO_EPOCH, Some(StrBytes::new()), code),
     }
 }
 
 impl Topic {
-    fn nothing(asked: &impl Asked) -> Self {
-        let partitions = asked.partitions().iter().map(|index| (*index, None)).collect();
+    fn nothing(asked: &impl Asked, code: Code) -> Self {
+        let partitions = asked.partitions().iter().map(|index| (*index, Err(code))).collect();
         Self { name: asked.name().clone(), partitions }
     }
 
-    fn of_one(self, code: Code) -> OffsetFetchResponseTopic {
-        let partition = |(index, committed)| {
-            let (offset, epoch, metadata) = values(committed);
+    fn of_one(self) -> OffsetFetchResponseTopic {
+        let partition = |(index, found)| {
+            let (offset, epoch, metadata, code) = values(found);
             OffsetFetchResponsePartition::default()
                 .with_partition_index(index)
                 .with_committed_offset(offset)
@@ -259,13 +282,14 @@ impl Topic {
     }
 
     fn of_group(self) -> OffsetFetchResponseTopics {
-        let partition = |(index, committed)| {
-            let (offset, epoch, metadata) = values(committed);
+        let partition = |(index, found)| {
+            let (offset, epoch, metadata, code) = values(found);
             OffsetFetchResponsePartitions::default()
                 .with_partition_index(index)
                 .with_committed_offset(offset)
                 .with_committed_leader_epoch(epoch)
                 .with_metadata(metadata)
+                .with_error_code(code)
         };
         let partitions = self.partitions.into_iter().map(partition).collect();
         OffsetFetchResponseTopics::default().with_name(self.name).with_partitions(partitions)

@@ -46,7 +46,7 @@ pub(super) async fn handle(
             let stream = stream.as_ref().map_err(|code| *code)?.as_ref();
             let there = stream.filter(|stream| (0..stream.partitions).contains(&asked.partition));
             let stream = there.ok_or(codes::UNKNOWN_TOPIC_OR_PARTITION)?;
-            if stream.records == Records::Elsewhere {
+            if stream.records != Records::Memory {
                 return Ok((asked.leader_epoch, i64::MAX));
             }
             let bounds = room.coordinator.log_bounds(peer.tenant, &topic.topic, asked.partition);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Meters, Unanswerable};
+use super::{Barred, Meters, Unanswerable};
 use crate::config::Config;
 use crate::coordinator::Coordinator;
 use crate::coordinator::quota::Quota;
@@ -30,6 +30,10 @@ pub struct Peer {
     pub port: i32,
     /// Where it connects from.
     pub address: Arc<str>,
+    /// Who it is, if that is known.
+    pub principal: Arc<str>,
+    /// What it may not touch.
+    pub barred: Barred,
     /// What its tenant's connections have between them.
     pub share: Share,
 }
@@ -124,9 +128,10 @@ impl Peer {
         member_id: &str,
     ) -> Arc<Actor> {
         let (client_id, member_id) = (cut(client_id.unwrap_or("")), cut(member_id));
-        if *last.client_id != *client_id || *last.member_id != *member_id || last.host != self.address {
+        let same = *last.client_id == *client_id && *last.member_id == *member_id;
+        if !same || last.host != self.address || last.principal != self.principal {
             let (client_id, member_id) = (client_id.into(), member_id.into());
-            let (principal, host) = (Arc::default(), self.address.clone());
+            let (principal, host) = (self.principal.clone(), self.address.clone());
             *last = Arc::new(Actor { principal, client_id, host, member_id });
         }
         last.clone()

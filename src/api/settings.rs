@@ -148,7 +148,7 @@ pub(super) fn topic(records: Records, room: &Room) -> Vec<Setting> {
         Setting::fixed("unclean.leader.election.enable", BOOLEAN, "false", "There is one broker."),
     ];
     match records {
-        Records::Elsewhere => settings.extend([
+        Records::Elsewhere | Records::Upstream => settings.extend([
             Setting::fixed(topics::RECORDS, STRING, topics::ELSEWHERE, "No records are kept here."),
             Setting::fixed("retention.bytes", LONG, "0", "No records are kept here."),
             Setting::fixed("retention.ms", LONG, "0", "No records are kept here."),

@@ -38,7 +38,7 @@ pub(super) async fn handle(
     if version >= 5 && (request.protocol_type.is_none() || request.protocol_name.is_none()) {
         return origin.encode(&refused(codes::INCONSISTENT_GROUP_PROTOCOL));
     }
-    let name = match members::group_name(&request.group_id) {
+    let name = match members::group_name(&request.group_id, peer) {
         Ok(name) => name,
         Err(code) => return origin.encode(&refused(code)),
     };

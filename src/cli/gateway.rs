@@ -8,10 +8,10 @@ use clap::Args;
 
 use super::complain;
 use super::serve::{AFTER_HELP, finish, logs, tell_of_strangers, until_stopped};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, GatewayMode};
 use crate::gateway::Gateway;
 
-/// Adoption begins with a report of what would be refused.
+/// In mode `guard`, adoption begins with a report of what would be refused.
 const OTHER_DEFAULTS: [(&str, &str); 1] = [("guard.mode", "observe")];
 
 #[derive(Debug, Args)]
@@ -29,11 +29,11 @@ pub(super) struct Arguments {
     /// Broker ID is reached at this port + ID [default: the bootstrap port + 1]
     #[arg(long, value_name = "PORT")]
     broker_port_base: Option<u16>,
-    /// Where groups and offsets live. guard: in the cluster, each commit judged on its way there. (A mode own, with groups and
-    /// offsets in offsetd, is planned and not there yet.)
-    #[arg(long, value_name = "guard")]
+    /// Where groups and offsets live. guard: in the cluster, each commit judged on its way there; own: in offsetd [default:
+    /// guard]
+    #[arg(long, value_name = "guard|own")]
     mode: Option<String>,
-    /// What happens to a commit that would go back [default: observe]
+    /// What happens to a commit that would go back [default: observe; in mode own: reject]
     #[arg(long, value_name = "observe|reject|clamp|off")]
     guard: Option<String>,
     /// Directory of the store, made if it is not there [default: ./offsetd-data]
@@ -70,10 +70,6 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn load(arguments: &Arguments) -> Result<Config, ConfigError> {
-    if arguments.mode.as_deref() == Some("own") {
-        let why = "own is planned and not there yet; what there is: guard".to_owned();
-        return Err(ConfigError { place: "gateway.mode".to_owned(), why });
-    }
     let given = [
         ("gateway.upstream", arguments.upstream.clone()),
         ("listen", arguments.listen.clone()),
@@ -86,7 +82,13 @@ fn load(arguments: &Arguments) -> Result<Config, ConfigError> {
         ("log.level", arguments.log_level.clone()),
     ];
     let environment = |name: &str| std::env::var(name).ok();
-    let mut config = Config::load_over(&OTHER_DEFAULTS, arguments.config.as_deref(), &environment, &given)?;
+    let load =
+        |defaults: &[_]| Config::load_over(defaults, arguments.config.as_deref(), &environment, &given);
+    let mut config = load(&OTHER_DEFAULTS)?;
+    if config.gateway.mode == GatewayMode::Own {
+        // Offsets that live here are guarded as in `offsetd serve`.
+        config = load(&[])?;
+    }
     config.gateway.broker_port_base = arguments.broker_port_base.unwrap_or(config.gateway.broker_port_base);
     logs(&config.log)?;
     Ok(config)

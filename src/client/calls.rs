@@ -3,8 +3,8 @@
 
 use kafka_protocol::messages::{
     ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeGroupsRequest,
-    FindCoordinatorRequest, ListGroupsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
-    OffsetFetchRequest,
+    FindCoordinatorRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
 };
 use kafka_protocol::protocol::Request;
 
@@ -143,6 +143,30 @@ call!(
     ]
 );
 
+call!(
+    ListOffsetsRequest,
+    "ListOffsets",
+    &[
+        since(2, INT32),
+        since(
+            0,
+            Array(&[
+                since(0, Text),
+                since(
+                    0,
+                    Array(&[
+                        since(0, INT32),
+                        since(0, INT16),
+                        since(0, Fixed(8)),
+                        since(0, Fixed(8)),
+                        since(4, INT32),
+                    ]),
+                ),
+            ]),
+        ),
+    ]
+);
+
 const FETCHED_TOPICS: crate::wire::guard::Kind = Array(&[
     since(0, Text),
     since(
@@ -179,6 +203,16 @@ call!(
     DeleteGroupsRequest,
     "DeleteGroups",
     &[since(0, INT32), since(0, Array(&[since(0, Text), since(0, INT16)])),]
+);
+
+call!(
+    LeaveGroupRequest,
+    "LeaveGroup",
+    &[
+        since(1, INT32),
+        since(0, INT16),
+        since(3, Array(&[since(3, Text), since(3, NullableString), since(3, INT16)])),
+    ]
 );
 
 call!(
@@ -260,10 +294,12 @@ mod tests {
         fits::<FindCoordinatorRequest>(samples::find_coordinator);
         fits::<ListGroupsRequest>(samples::list_groups);
         fits::<DescribeGroupsRequest>(samples::describe_groups);
+        fits::<ListOffsetsRequest>(samples::list_offsets);
         fits::<OffsetFetchRequest>(samples::offset_fetch);
         fits::<OffsetCommitRequest>(samples::offset_commit);
         fits::<OffsetDeleteRequest>(samples::offset_delete);
         fits::<DeleteGroupsRequest>(samples::delete_groups);
+        fits::<LeaveGroupRequest>(samples::leave_group);
         fits::<CreateTopicsRequest>(samples::create_topics);
         fits::<DeleteTopicsRequest>(samples::delete_topics);
     }

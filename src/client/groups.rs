@@ -62,7 +62,7 @@ impl Cluster {
         Ok(all)
     }
 
-    async fn groups_of(&mut self, broker: &Broker) -> Result<Vec<Listed>, Error> {
+    pub(super) async fn groups_of(&mut self, broker: &Broker) -> Result<Vec<Listed>, Error> {
         let answer = self.ask_at(&broker.endpoint, |_| ListGroupsRequest::default()).await?;
         if let Some(refused) = Refused::from_code(answer.error_code, None) {
             let at = broker.endpoint.clone();

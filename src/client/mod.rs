@@ -3,10 +3,13 @@
 //! something failed. It neither produces nor fetches, and a server that has no cluster behind it never uses it.
 
 mod calls;
+mod catalogue;
 mod connection;
 mod endpoint;
+mod ends;
 mod error;
 mod groups;
+mod handing;
 mod offsets;
 #[cfg(test)]
 mod samples;
@@ -19,10 +22,13 @@ use tokio::time::{Duration, Instant, sleep};
 use calls::Call;
 use connection::Connection;
 
+pub use catalogue::{Catalogue, Known};
 pub use connection::Settings;
 pub use endpoint::Endpoint;
+pub use ends::Ends;
 pub use error::{Error, Refused, Versions};
 pub use groups::{Described, Listed, Member};
+pub use handing::ToCommit;
 pub use offsets::{Asked, FetchedOffset};
 pub use topics::{Topic, topic_id_text};
 
@@ -135,6 +141,15 @@ impl Cluster {
     }
 
     async fn metadata(&mut self, topics: Option<&[&str]>) -> Result<MetadataResponse, Error> {
+        let at = self.any().await?.at.clone();
+        self.metadata_at(&at, topics).await
+    }
+
+    async fn metadata_at(
+        &mut self,
+        at: &Endpoint,
+        topics: Option<&[&str]>,
+    ) -> Result<MetadataResponse, Error> {
         use kafka_protocol::messages::TopicName;
         use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
         let topic = |name: &&str| MetadataRequestTopic::default().with_name(Some(TopicName(text(name))));
@@ -144,9 +159,9 @@ impl Cluster {
             let request = MetadataRequest::default().with_allow_auto_topic_creation(version < 4);
             request.with_topics(if version == 0 { Some(topics.unwrap_or_default()) } else { topics })
         };
-        let (at, answer) = self.ask_any(build).await?;
+        let answer = self.ask_at(at, build).await?;
         match Refused::from_code(answer.error_code, None) {
-            Some(refused) => Err(Error::Refused { at, api: MetadataRequest::NAME, refused }),
+            Some(refused) => Err(Error::Refused { at: at.clone(), api: MetadataRequest::NAME, refused }),
             None => Ok(answer),
         }
     }

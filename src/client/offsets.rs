@@ -42,6 +42,17 @@ pub type Asked = BTreeMap<String, Vec<i32>>;
 impl Cluster {
     /// What a group has committed: of these partitions, or of all. Sorted. A group that is not there has nothing.
     pub async fn offsets(&mut self, group: &str, asked: Option<&Asked>) -> Result<Vec<FetchedOffset>, Error> {
+        self.offsets_as(group, asked, false).await
+    }
+
+    /// The same; `stable`: where a transaction is open the answer is code 88 and not what was before it (KIP-447; servers
+    /// that know no such thing answer what they have).
+    pub(super) async fn offsets_as(
+        &mut self,
+        group: &str,
+        asked: Option<&Asked>,
+        stable: bool,
+    ) -> Result<Vec<FetchedOffset>, Error> {
         let topic = |(name, partitions): (&String, &Vec<i32>)| {
             OffsetFetchRequestTopic::default()
                 .with_name(TopicName(text(name)))
@@ -57,10 +68,11 @@ impl Cluster {
             if version >= 8 {
                 let topics = asked.map(|asked| asked.iter().map(topic_8).collect());
                 let group = OffsetFetchRequestGroup::default().with_group_id(id).with_topics(topics);
-                OffsetFetchRequest::default().with_groups(vec![group])
+                OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(stable)
             } else {
                 let topics = asked.map(|asked| asked.iter().map(topic).collect());
-                OffsetFetchRequest::default().with_group_id(id).with_topics(topics)
+                let request = OffsetFetchRequest::default().with_group_id(id).with_topics(topics);
+                request.with_require_stable(stable && version >= 7)
             }
         };
         let code = |answer: &OffsetFetchResponse| {

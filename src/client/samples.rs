@@ -7,7 +7,11 @@ use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
+use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -23,8 +27,9 @@ use kafka_protocol::messages::offset_fetch_response::{
 };
 use kafka_protocol::messages::{
     ApiVersionsResponse, BrokerId, CreateTopicsResponse, DeleteGroupsResponse, DeleteTopicsResponse,
-    DescribeGroupsResponse, FindCoordinatorResponse, GroupId, ListGroupsResponse, MetadataResponse,
-    OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse, TopicName,
+    DescribeGroupsResponse, FindCoordinatorResponse, GroupId, LeaveGroupResponse, ListGroupsResponse,
+    ListOffsetsResponse, MetadataResponse, OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse,
+    TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -120,6 +125,12 @@ pub(super) fn delete_groups(_: i16) -> DeleteGroupsResponse {
     DeleteGroupsResponse::default().with_results(vec![result.clone(), result])
 }
 
+pub(super) fn leave_group(version: i16) -> LeaveGroupResponse {
+    let member = MemberResponse::default().with_member_id(text("m")).with_group_instance_id(Some(text("i")));
+    let members = if version >= 3 { vec![member.clone(), member] } else { Vec::new() };
+    LeaveGroupResponse::default().with_members(members)
+}
+
 pub(super) fn create_topics(version: i16) -> CreateTopicsResponse {
     let topic = CreatableTopicResult::default().with_name(name()).with_error_message(Some(text("why")));
     let config = CreatableTopicConfigs::default().with_name(text("k")).with_value(Some(text("v")));
@@ -131,4 +142,11 @@ pub(super) fn delete_topics(version: i16) -> DeleteTopicsResponse {
     let result = DeletableTopicResult::default().with_name(Some(name()));
     let result = if version >= 5 { result.with_error_message(Some(text("why"))) } else { result };
     DeleteTopicsResponse::default().with_responses(vec![result])
+}
+
+pub(super) fn list_offsets(_: i16) -> ListOffsetsResponse {
+    let partition = ListOffsetsPartitionResponse::default().with_timestamp(7).with_offset(9);
+    let partitions = vec![partition.clone(), partition];
+    let topic = ListOffsetsTopicResponse::default().with_name(name()).with_partitions(partitions);
+    ListOffsetsResponse::default().with_topics(vec![topic])
 }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::WatchConfig;
+use super::own::OwnConfig;
+
 /// An existing Kafka cluster behind it. The bootstrap listener is `listen`, the guard `[guard]`, limits `[server]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,6 +31,10 @@ pub struct GatewayConfig {
     pub connect_timeout_ms: u64,
     /// How long a commit waits for its turn in its group, and for the cluster's word on what it would go back from.
     pub ask_timeout_ms: u64,
+    /// How groups come to mode `own`, and go back.
+    pub own: OwnConfig,
+    /// What it learns of the cluster by itself.
+    pub watch: WatchConfig,
 }
 
 /// Where groups and offsets live.
@@ -37,6 +44,18 @@ pub enum GatewayMode {
     /// In the cluster: each commit is judged on its way there.
     #[default]
     Guard,
+    /// Here: the group APIs are answered by offsetd, the rest by the cluster.
+    Own,
+}
+
+impl GatewayMode {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Guard => "guard",
+            Self::Own => "own",
+        }
+    }
 }
 
 impl Default for GatewayConfig {
@@ -52,6 +71,8 @@ impl Default for GatewayConfig {
             forget_brokers_ms: 3_600_000,
             connect_timeout_ms: 5_000,
             ask_timeout_ms: 5_000,
+            own: OwnConfig::default(),
+            watch: WatchConfig::default(),
         }
     }
 }

@@ -5,8 +5,10 @@
 mod derived;
 mod gateway;
 mod load;
+mod own;
 mod records;
 mod validate;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -16,8 +18,10 @@ use serde::{Deserialize, Serialize};
 
 pub use gateway::{GatewayConfig, GatewayMode};
 pub use load::{ConfigError, Given};
+pub use own::{BothSides, OwnConfig};
 pub use records::RecordsConfig;
 pub use validate::{advertised, endpoints};
+pub use watch::WatchConfig;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -110,6 +110,17 @@ impl Config {
         at_least("gateway.max_request_bytes", gateway.max_request_bytes as u64, 1_024)?;
         at_most("gateway.max_request_bytes", gateway.max_request_bytes as u64, i32::MAX as u64)?;
         at_least("gateway.refresh_interval_ms", gateway.refresh_interval_ms, 100)?;
+        at_least("gateway.own.both_sides_interval_ms", gateway.own.both_sides_interval_ms, 100)?;
+        at_least("gateway.own.mirror_interval_ms", gateway.own.mirror_interval_ms, 100)?;
+        for (place, interval_ms) in [
+            ("gateway.watch.interval_ms", gateway.watch.interval_ms),
+            ("gateway.watch.positions_interval_ms", gateway.watch.positions_interval_ms),
+        ] {
+            if interval_ms > 0 {
+                at_least(place, interval_ms, 100)?;
+            }
+        }
+        at_least("gateway.watch.positions_groups", gateway.watch.positions_groups as u64, 1)?;
         at_least("gateway.connect_timeout_ms", gateway.connect_timeout_ms, 1)
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Coordinator;
+use super::{Coordinator, weight};
 use crate::embed::{Error, Tenant};
 use crate::model::bounds::Bounds;
 use crate::model::names::{NameError, Partition, StreamName, TenantId};
-use crate::model::op::{Actor, Outcome};
+use crate::model::op::{Actor, Op, Outcome, StreamInfo};
+use crate::model::refusal::Refusal;
 use crate::model::seeing::{Gaps, Lag};
 use crate::store::StoreError;
 
@@ -38,6 +39,26 @@ impl Coordinator {
         self.space.admit()?;
         match self.submit(op, 1).await.answer().await? {
             Outcome::BoundsSet(result) => Ok(Some(result?)),
+            other => unreachable!("bounds are answered by {other:?}"),
+        }
+    }
+
+    /// Says where the records of an incarnation of a stream begin and end: all that is said, or nothing and why. What stands
+    /// already writes nothing. The journal says who, where bounds go back.
+    pub async fn tell_bounds_of(
+        &self,
+        tenant: TenantId,
+        stream: &StreamInfo,
+        bounds: Vec<(Partition, Bounds)>,
+        actor: Arc<Actor>,
+    ) -> Result<Result<(), Refusal>, Arc<StoreError>> {
+        if let Err(refusal) = self.space.admit() {
+            return Ok(Err(refusal));
+        }
+        let (stream, topic_id, share) = (stream.name.clone(), stream.topic_id, weight(bounds.len()));
+        let op = Op::SetBounds { tenant, stream, topic_id, bounds, actor };
+        match self.submit(op, share).await.answer().await? {
+            Outcome::BoundsSet(result) => Ok(result),
             other => unreachable!("bounds are answered by {other:?}"),
         }
     }

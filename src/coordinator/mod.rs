@@ -6,6 +6,8 @@ mod cell;
 pub mod expiry;
 pub mod gaps;
 pub mod guard;
+pub mod hearing;
+mod live;
 pub mod logs;
 pub mod membership;
 pub mod quota;
@@ -33,6 +35,7 @@ use crate::model::op::{Actor, CommitItem, GroupOffset, Op, Outcome};
 use crate::model::refusal::Refusal;
 use crate::store::{Limits, StoreError, Wanted};
 use guard::GuardPolicy;
+use hearing::Ear;
 use membership::Memberships;
 use space::Space;
 
@@ -61,6 +64,8 @@ pub struct Coordinator {
     logs: logs::AllLogs,
     in_flight: Arc<Semaphore>,
     failed: watch::Sender<Option<Arc<StoreError>>>,
+    /// Told of every position that has moved.
+    ear: Ear,
 }
 
 /// Tells why the store has failed, once it has.
@@ -129,6 +134,7 @@ impl Coordinator {
             limits: config.store_options().limits,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT as usize)),
             failed: watch::Sender::new(None),
+            ear: Ear::default(),
         })
     }
 
@@ -212,8 +218,12 @@ impl Coordinator {
     ) -> Ticket {
         let (sender, receiver) = oneshot::channel();
         let failed = self.failed.clone();
+        let tell_ear = self.ear.hears(&op);
         let done = move |answer: Answer| {
             drop(permit);
+            if let (Ok(_), Some(tell)) = (&answer, tell_ear) {
+                tell();
+            }
             if let Err(error) = &answer {
                 tell(&failed, error);
             }

@@ -5,9 +5,16 @@ use super::Coordinator;
 use crate::embed::Error;
 use crate::model::names::Partition;
 use crate::model::offset::Mode;
+use crate::model::op::{Event, HistoryQuery};
 use crate::model::seeing::{ExpiredGroups, Refusals, Why};
+use crate::store::StoreError;
 
 impl Coordinator {
+    /// What happened, newest first.
+    pub fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, StoreError> {
+        self.offsets.store().history(query)
+    }
+
     /// Names of all tenants.
     pub fn tenants(&self) -> Result<Vec<String>, Error> {
         let tenants = self.offsets.store().tenants()?.into_iter();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Coordinator;
 use crate::model::bounds::Records;
 use crate::model::names::{GroupName, StreamName, TenantId};
-use crate::model::op::{Actor, Op, Outcome, StalePage, StreamInfo};
+use crate::model::op::{Actor, Adoption, Op, Outcome, StalePage, StreamInfo};
 use crate::model::refusal::Refusal;
 use crate::store::{Limits, StoreError};
 
@@ -13,6 +13,17 @@ impl Coordinator {
     /// All streams of a tenant.
     pub fn streams(&self, tenant: TenantId) -> Result<Vec<StreamInfo>, StoreError> {
         self.checked(self.offsets.store().streams(tenant))
+    }
+
+    /// A stream by name; `None` if it is not there.
+    pub fn find_stream(&self, tenant: TenantId, name: &str) -> Result<Option<StreamInfo>, StoreError> {
+        self.checked(self.offsets.store().stream(tenant, name))
+    }
+
+    /// Every tenant's number.
+    pub fn tenant_ids(&self) -> Result<Vec<TenantId>, StoreError> {
+        let tenants = self.checked(self.offsets.store().tenants())?;
+        Ok(tenants.into_iter().map(|(tenant, _)| tenant).collect())
     }
 
     /// A stream by name. If it is not there and `create`, it is made, durably.
@@ -58,6 +69,38 @@ impl Coordinator {
         actor: Arc<Actor>,
     ) -> Result<Result<StreamInfo, Refusal>, Arc<StoreError>> {
         self.stream_op(Op::GrowStream { tenant, stream, partitions, actor }).await
+    }
+
+    /// Makes a stream the incarnation of a cluster's topic that has this id and at least so many partitions; what it was
+    /// before may end with that ([`Adoption`]). The journal says who. One that is that already costs a look.
+    pub async fn adopt_stream(
+        &self,
+        tenant: TenantId,
+        stream: StreamName,
+        topic_id: [u8; 16],
+        partitions: i32,
+        actor: Arc<Actor>,
+    ) -> Result<Result<(StreamInfo, Adoption), Refusal>, Arc<StoreError>> {
+        let found = self.checked(self.offsets.store().stream(tenant, stream.as_str())).map_err(Arc::new)?;
+        let stands = |info: &StreamInfo| {
+            (info.records, info.topic_id) == (Records::Upstream, topic_id) && info.partitions >= partitions
+        };
+        if let Some(info) = found.clone().filter(stands) {
+            return Ok(Ok((info, Adoption::Known)));
+        }
+        if let Err(refusal) = self.space.admit() {
+            return Ok(Err(refusal));
+        }
+        let op = Op::AdoptStream { tenant, stream, topic_id, partitions, actor };
+        match self.submit(op, 1).await.answer().await? {
+            Outcome::Adopted(result) => {
+                if let (Ok((_, Adoption::Replaced { .. })), Some(info)) = (&result, found) {
+                    self.logs.forget(&info.topic_id);
+                }
+                Ok(result)
+            }
+            other => unreachable!("an adoption is answered by {other:?}"),
+        }
     }
 
     async fn stream_op(&self, op: Op) -> Result<Result<StreamInfo, Refusal>, Arc<StoreError>> {

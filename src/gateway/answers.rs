@@ -11,6 +11,7 @@ use super::link::{End, Expect, Link, Pending, Piece};
 use super::pump::Pump;
 use super::rewrite::{self, is_headed};
 use super::sasl::Mechanism;
+use crate::api::Unanswerable;
 use crate::wire::codes;
 
 /// Size and correlation id: what is looked at of every answer.
@@ -63,9 +64,16 @@ impl Answers<'_> {
     }
 
     async fn answer(&mut self, pending: Pending) -> Result<(), End> {
-        if let Expect::Local(frame) = &pending.expect {
-            return Ok(self.pump.say(frame).await?);
-        }
+        let pending = match pending {
+            Pending { expect: Expect::Local(frame), .. } => return Ok(self.pump.say(&frame).await?),
+            Pending { expect: Expect::Ours(mut ours), api, version, .. } => {
+                let no = |why: Unanswerable| End::Request { api: api.name, version, why: why.to_string() };
+                self.pump.say(ours.frame().await.map_err(no)?).await?;
+                ours.written();
+                return Ok(());
+            }
+            pending => pending,
+        };
         if !self.pump.want(HEAD_BYTES).await? {
             return Err(End::Broker);
         }
@@ -142,7 +150,14 @@ impl Answers<'_> {
                 let _ = asker.send(frame.split_off(at));
                 Ok(())
             }
-            Expect::Local(_) => Ok(()),
+            Expect::Coordinator(ref seeking) => {
+                let piece = self.take(size, (pending.api, pending.version)).await?;
+                let frame = piece.bytes.get(4..).unwrap_or_default();
+                let answer =
+                    self.sought(seeking, frame, &pending).map_err(|why| unreadable(&pending, why))?;
+                Ok(self.pump.insert(&answer).await?)
+            }
+            Expect::Local(_) | Expect::Ours(_) => Ok(()),
         }
     }
 
@@ -150,7 +165,7 @@ impl Answers<'_> {
         self.link.shared.down.take(&mut self.pump, size, of).await?.ok_or(End::Broker)
     }
 
-    fn told(&self) -> Told<'_> {
+    pub(super) fn told(&self) -> Told<'_> {
         Told { brokers: &self.link.shared.brokers, host: &self.link.host }
     }
 
@@ -158,7 +173,9 @@ impl Answers<'_> {
     async fn rewrite(&mut self, pending: &Pending, size: usize) -> Result<(), End> {
         let piece = self.take(size, (pending.api, pending.version)).await?;
         let frame = piece.bytes.get(4..).unwrap_or_default();
-        let rewritten = changed(frame, pending, &mut self.told()).map_err(|why| unreadable(pending, why))?;
+        let own = self.link.shared.own.is_some();
+        let rewritten =
+            changed(frame, pending, own, &mut self.told()).map_err(|why| unreadable(pending, why))?;
         let (consumed, mut bytes) = rewritten;
         bytes.extend_from_slice(frame.get(consumed..).unwrap_or_default());
         put_size(&mut bytes, 0)?;
@@ -171,7 +188,7 @@ impl Answers<'_> {
             let ahead = self.pump.ahead();
             let there = ahead.len().min(4 + size);
             let frame = ahead.get(4..there).unwrap_or_default();
-            match changed(frame, pending, &mut self.told()) {
+            match changed(frame, pending, false, &mut self.told()) {
                 Ok((consumed, mut bytes)) => {
                     let rest = size - consumed;
                     put_size(&mut bytes, rest)?;
@@ -196,11 +213,19 @@ fn unreadable(pending: &Pending, why: Unreadable) -> End {
 }
 
 /// A frame's beginning, rewritten: how much of it, and what stands in its place, four bytes for the size before it.
-fn changed(frame: &[u8], pending: &Pending, told: &mut Told<'_>) -> Result<(usize, Vec<u8>), Unreadable> {
+fn changed(
+    frame: &[u8],
+    pending: &Pending,
+    own: bool,
+    told: &mut Told<'_>,
+) -> Result<(usize, Vec<u8>), Unreadable> {
     let Pending { api, version, .. } = pending;
     let at = answer_body(frame, api.answer_header(*version))?;
     let body = frame.get(at..).unwrap_or_default();
-    let rewritten = rewrite::rewrite(api.key, *version, api.flexible(*version), body, told)?;
+    let rewritten = match api.way {
+        Way::ApiVersions => rewrite::api_versions(body, *version, own)?,
+        _ => rewrite::rewrite(api.key, *version, api.flexible(*version), body, told)?,
+    };
     let mut bytes = Vec::with_capacity(4 + at + rewritten.bytes.len());
     bytes.extend_from_slice(&[0; 4]);
     bytes.extend_from_slice(frame.get(..at).unwrap_or_default());

@@ -11,7 +11,6 @@ pub(super) const CLIENT_ID: &str = "offsetd-gateway";
 impl Shared {
     /// A client of the cluster, connected to the first broker that answers. It has connections of its own; whoever has one
     /// keeps it for as long as it works, and takes a new one after an error.
-    #[allow(dead_code, reason = "the rooms that ask are being built")]
     pub(super) async fn cluster(&self) -> Result<Cluster, Error> {
         let brokers = self.candidates().into_iter();
         let brokers: Vec<Endpoint> =

@@ -101,6 +101,16 @@ impl Brokers {
         lock(&self.known).brokers.values().cloned().collect()
     }
 
+    /// The broker that is there, if one is.
+    pub(super) fn at(&self, host: &str, port: u16) -> Option<Arc<Broker>> {
+        let known = lock(&self.known);
+        let there = |broker: &&Arc<Broker>| {
+            let place = lock(&broker.place);
+            (&*place.host, place.port) == (host, port)
+        };
+        known.brokers.values().find(there).cloned()
+    }
+
     /// Notes where a broker is, and returns it once a listener stands for it.
     pub(super) fn learn(&self, id: BrokerId, host: &str, port: i32) -> Option<Arc<Broker>> {
         let port = u16::try_from(port).ok().filter(|port| *port != 0)?;

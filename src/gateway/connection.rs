@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::Shared;
 use super::answers::Answers;
 use super::brokers::Broker;
-use super::link::{End, Link};
+use super::link::{End, Link, Upstream};
 use super::pump::{Pump, Sink, Source, linger};
 use super::requests::Requests;
 
@@ -46,8 +46,8 @@ pub(super) async fn serve(
         broker = connect(&target, &shared) => broker,
         _ = stopping.wait_for(|draining| *draining) => return,
     };
-    let broker = match broker {
-        Ok(broker) => broker,
+    let (broker, upstream) = match broker {
+        Ok(connected) => connected,
         // What a client sees of a broker that is gone: a connection that ends.
         Err(error) => {
             meter.unreachable();
@@ -58,7 +58,7 @@ pub(super) async fn serve(
         }
     };
     let Ok((host, from, to)) = shared.client_side(client).await else { return };
-    let link = Link::new(shared.clone(), meter.clone(), host, address.to_string().into());
+    let link = Link::new(shared.clone(), meter.clone(), host, address.to_string().into(), upstream);
     let patience = Duration::from_millis(shared.server.idle_timeout_ms);
     // A broker reads no further while it works on a request: one that joins a group may wait for long.
     let up = Pump::new(from, broker.1, patience, meter.up.clone());
@@ -113,17 +113,17 @@ async fn both(link: &Link, up: Pump, down: Pump, draining: watch::Receiver<bool>
 }
 
 /// A connection to the broker, or to whichever answers first when asked one after the other.
-async fn connect(target: &Target, shared: &Shared) -> io::Result<(Source, Sink)> {
+async fn connect(target: &Target, shared: &Shared) -> io::Result<((Source, Sink), Upstream)> {
     match target {
         Target::One(broker) => {
             let (host, port) = broker.place();
-            shared.dial(&host, port).await
+            Ok((shared.dial(&host, port).await?, Upstream::Broker(broker.clone())))
         }
         Target::Any => {
             let mut last = io::Error::other("no broker is known");
             for (host, port) in shared.candidates() {
                 match shared.dial(&host, port).await {
-                    Ok(connected) => return Ok(connected),
+                    Ok(connected) => return Ok((connected, Upstream::At(host, port))),
                     Err(error) => last = error,
                 }
             }

@@ -15,8 +15,9 @@ use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
 use super::guard::Sure;
+use super::own::guard_begins;
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, GatewayMode};
 use crate::coordinator::{Coordinator, Standing};
 use crate::embed::{Error, OffsetStore};
 use crate::metrics::{Counter, Metrics};
@@ -36,7 +37,7 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) coordinator: Arc<Coordinator>,
-    offsets: OffsetStore,
+    pub(super) offsets: OffsetStore,
     tenants: Arc<HashMap<Arc<str>, TenantId>>,
     /// What the cluster has been asked of since it is open.
     pub(super) sure: Sure,
@@ -47,6 +48,9 @@ pub(super) struct Open {
 impl Open {
     fn new(config: &Config, metrics: &Arc<Metrics>, tenants: &[Arc<str>]) -> Result<Self, Error> {
         let offsets = open_store(config, metrics)?;
+        if config.gateway.mode == GatewayMode::Guard {
+            guard_begins(&offsets).inspect_err(|_| _ = offsets.close())?;
+        }
         let made = Coordinator::new(offsets.clone(), config, metrics.clone(), Arc::new(SystemClock));
         let ids = tenants.iter().map(|name| Ok((name.clone(), offsets.tenant(name)?.id())));
         let made = made.map_err(Error::from).and_then(|made| Ok((made, ids.collect::<Result<_, Error>>()?)));

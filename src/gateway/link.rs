@@ -12,9 +12,11 @@ use tokio::time::timeout;
 
 use super::Shared;
 use super::apis::Api;
+use super::brokers::Broker;
 use super::cursor::Unreadable;
 use super::guard::{Fetching, Taking, UnderWay};
 use super::meter::BrokerMeter;
+use super::own::{Ours, Seeking};
 use super::pump::Pump;
 use super::sasl::Mechanism;
 
@@ -90,10 +92,14 @@ pub(super) enum Expect {
     Positions(Box<Fetching>),
     /// Something is deleted.
     Taken(Box<Taking>),
+    /// Coordinators of groups, which are to be us.
+    Coordinator(Seeking),
     /// It is the gateway's own: the body.
     Own(oneshot::Sender<BytesMut>),
     /// There is none to come: this is it, a whole frame.
     Local(Vec<u8>),
+    /// There is none to come: it is made here.
+    Ours(Box<Ours>),
 }
 
 /// A request whose answer has not come.
@@ -105,6 +111,14 @@ pub(super) struct Pending {
     pub(super) expect: Expect,
 }
 
+/// Which broker a connection goes to.
+#[derive(Debug)]
+pub(super) enum Upstream {
+    Broker(Arc<Broker>),
+    /// To whatever is there.
+    At(Arc<str>, u16),
+}
+
 /// What both directions know.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -114,6 +128,8 @@ pub(super) struct Link {
     pub(super) host: String,
     /// Where the client connects from.
     pub(super) address: Arc<str>,
+    /// Which broker its connection goes to.
+    upstream: Upstream,
     /// Who it is, by the cluster's word.
     principal: Mutex<Arc<str>>,
     /// Questions that are not answered.
@@ -123,15 +139,30 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(shared: Arc<Shared>, meter: Arc<BrokerMeter>, host: String, address: Arc<str>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        meter: Arc<BrokerMeter>,
+        host: String,
+        address: Arc<str>,
+        upstream: Upstream,
+    ) -> Self {
         Self {
             shared,
             meter,
             host,
             address,
+            upstream,
             principal: Mutex::default(),
             open: AtomicUsize::new(0),
             none_open: Notify::new(),
+        }
+    }
+
+    /// The broker that its connection goes to, if it is known by now.
+    pub(super) fn broker(&self) -> Option<Arc<Broker>> {
+        match &self.upstream {
+            Upstream::Broker(broker) => Some(broker.clone()),
+            Upstream::At(host, port) => self.shared.brokers.at(host, *port),
         }
     }
 
@@ -174,7 +205,14 @@ pub(super) struct Memory {
 /// A piece taken out, and its share of the memory.
 pub(super) struct Piece {
     pub(super) bytes: BytesMut,
-    _memory: Option<OwnedSemaphorePermit>,
+    memory: Option<OwnedSemaphorePermit>,
+}
+
+impl Piece {
+    /// The bytes, and what is to be held as long as they are.
+    pub(super) fn into_parts(self) -> (BytesMut, Option<OwnedSemaphorePermit>) {
+        (self.bytes, self.memory)
+    }
 }
 
 impl Memory {
@@ -207,6 +245,6 @@ impl Memory {
             let permit = timeout(self.patience, self.kib.clone().acquire_many_owned(kib)).await;
             memory = permit.map_err(|_| End::NoMemory)?.ok();
         }
-        Ok(pump.take(4 + size).await?.map(|bytes| Piece { bytes, _memory: memory }))
+        Ok(pump.take(4 + size).await?.map(|bytes| Piece { bytes, memory }))
     }
 }

@@ -14,11 +14,13 @@ mod keeper;
 mod link;
 mod listener;
 mod meter;
+mod own;
 mod pump;
 mod refresh;
 mod requests;
 mod rewrite;
 mod sasl;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,13 +29,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, mpsc, watch as signal};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::admin;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Config, ConfigError, GatewayConfig, ServerConfig, advertised, endpoints};
+use crate::config::{Config, ConfigError, GatewayConfig, GatewayMode, ServerConfig, advertised, endpoints};
 use crate::coordinator::guard::GuardPolicy;
 use crate::coordinator::quota::Quota;
 use crate::metrics::{GatewayMetrics, Metrics};
@@ -44,8 +46,10 @@ use guard::Guard;
 use keeper::Keeper;
 use link::Memory;
 use meter::{BrokerMeter, Meters};
+use own::Own;
 use pump::{Sink, Source};
 use refresh::Found;
+use watch::Watch;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -66,10 +70,14 @@ struct Shared {
     /// The same for answers.
     down: Memory,
     /// Whether a broker answers.
-    answers: watch::Sender<bool>,
+    answers: signal::Sender<bool>,
     guard: Arc<Guard>,
+    /// In mode `own`.
+    own: Option<Arc<Own>>,
     /// Whoever has the store, if there is one.
     keeper: Arc<Keeper>,
+    /// What is learned of the cluster, and who is asked what it knows.
+    watch: Watch,
     lines: Quota,
 }
 
@@ -168,14 +176,18 @@ impl Gateway {
         let keeper = Arc::new(Keeper::new(config, metrics.clone(), vec![tenant.clone()], turns));
         let (mut keeping, seen) = (JoinSet::new(), keeper.coordinator());
         keeping.spawn(keeper.clone().run());
+        let ask = Duration::from_millis(gateway.ask_timeout_ms);
+        let watch = Watch::new(gateway.watch.clone(), ask, keeper.clone(), tenant.clone(), &gateway_metrics);
         let guard = Guard::new(
             keeper.clone(),
             GuardPolicy::new(config),
             tenant,
             metrics.tenant(&config.tenant),
             gateway_metrics.clone(),
-            Duration::from_millis(gateway.ask_timeout_ms),
+            ask,
         );
+        let own = (gateway.mode == GatewayMode::Own)
+            .then(|| Arc::new(Own::new(config, keeper.clone(), &metrics, gateway_metrics.clone())));
         let shared = Arc::new(Shared {
             config: gateway.clone(),
             server: server.clone(),
@@ -198,9 +210,11 @@ impl Gateway {
                 server.max_response_bytes,
                 patience,
             ),
-            answers: watch::Sender::new(false),
+            answers: signal::Sender::new(false),
             guard: Arc::new(guard),
+            own,
             keeper: keeper.clone(),
+            watch,
             lines: Quota::default(),
         });
         let admin = match config.admin_address()? {
@@ -226,9 +240,13 @@ impl Gateway {
         let admin_at = admin.as_ref().map_or("none".to_owned(), |(_, bound)| bound.to_string());
         // The first commit is judged, if it can be.
         keeper.first(seen).await;
+        if let Some(own) = &shared.own {
+            own.look(&shared).await;
+        }
         let ready_line = format!(
-            "offsetd gateway ready listen={bootstrap_at} brokers={} guard={} admin={admin_at} store={} data={}",
+            "offsetd gateway ready listen={bootstrap_at} brokers={} mode={} guard={} admin={admin_at} store={} data={}",
             brokers.join(","),
+            gateway.mode.as_str(),
             config.guard.mode.as_str(),
             if keeper.now().is_some() { "open" } else { "failed" },
             keeper.data_dir().display(),
@@ -242,9 +260,9 @@ impl Gateway {
     }
 
     /// Serves until `stop` becomes true; then drains and closes the store.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ServeError> {
+    pub async fn run(mut self, mut stop: signal::Receiver<bool>) -> Result<(), ServeError> {
         let drain = Duration::from_millis(self.shared.server.drain_timeout_ms);
-        let (draining, drained) = watch::channel(false);
+        let (draining, drained) = signal::channel(false);
         let slots = Arc::new(Semaphore::new(self.shared.server.max_connections));
         let mut listeners = JoinSet::new();
         let stand = |socket, target| {
@@ -260,10 +278,18 @@ impl Gateway {
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });
         let refresh = tokio::spawn(refresh::run(self.shared.clone(), self.found));
+        let mut owning = Box::pin(Own::follow(self.shared.clone()));
+        let mut ended_by_itself = false;
+        let watch = tokio::spawn(watch::run(self.shared.clone()));
         loop {
             tokio::select! {
                 // A sender that is gone counts as "stop".
                 _ = stop.wait_for(|stop| *stop) => break,
+                what = &mut owning => {
+                    tracing::error!("the task of {what} has ended by itself");
+                    ended_by_itself = true;
+                    break;
+                }
                 Some(new) = self.bound.recv() => {
                     listeners.spawn(stand(new.socket, Target::One(new.broker)));
                 }
@@ -279,7 +305,7 @@ impl Gateway {
         }
         tracing::info!("stopping: no new connections, finishing what is under way");
         draining.send_replace(true);
-        refresh.abort();
+        [refresh, watch].iter().for_each(JoinHandle::abort);
         let all_done = async { while listeners.join_next().await.is_some() {} };
         if timeout(drain, all_done).await.is_err() {
             tracing::warn!("some connections did not end in time; closing them");
@@ -288,7 +314,11 @@ impl Gateway {
         if let Some(admin) = admin {
             admin.abort();
         }
+        if let Some(own) = &self.shared.own {
+            own.stop().await;
+        }
         self.keeping.shutdown().await;
-        Ok(self.shared.keeper.close().await?)
+        self.shared.keeper.close().await?;
+        if ended_by_itself { Err(ServeError::EndedByItself) } else { Ok(()) }
     }
 }

@@ -75,6 +75,11 @@ pub(super) async fn ask(shared: &Shared) -> Found {
             Err(_) => tracing::debug!(at = format!("{host}:{port}"), "not answered in time"),
         }
     }
+    match found {
+        Found::Brokers => shared.watch.heard(true),
+        Found::NotAuthenticated => shared.watch.heard(false),
+        Found::Nobody => {}
+    }
     shared.answers.send_replace(found != Found::Nobody);
     shared.gateway_metrics.upstream_answers.set(i64::from(found != Found::Nobody));
     shared.gateway_metrics.brokers.set(i64::try_from(shared.brokers.all().len()).unwrap_or(i64::MAX));

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use kafka_protocol::messages::ApiKey;
 use tokio::sync::{mpsc, watch};
 
 use super::apis::{Api, Way};
 use super::cursor::{Cursor, Unreadable};
 use super::link::{End, Expect, Link, Pending, Piece};
+use super::own::{Side, Whose, whose};
 use super::pump::Pump;
 use super::rewrite::unknown_api_versions;
 use super::sasl::Mechanism;
@@ -52,6 +54,8 @@ pub(super) struct Requests<'a> {
     name: Option<Arc<str>>,
     /// Number of the last question of the gateway's own.
     own: i32,
+    /// In mode `own`: what this connection keeps for it.
+    pub(super) side: Option<Box<Side>>,
 }
 
 impl<'a> Requests<'a> {
@@ -61,7 +65,9 @@ impl<'a> Requests<'a> {
         expected: mpsc::Sender<Pending>,
         draining: watch::Receiver<bool>,
     ) -> Self {
-        Self { pump, link, expected, draining, mechanism: Mechanism::Other, name: None, own: i32::MIN }
+        let side = link.shared.own.as_ref().map(|own| Box::new(Side::new(own, link.address.clone())));
+        let (mechanism, own) = (Mechanism::Other, i32::MIN);
+        Self { pump, link, expected, draining, mechanism, name: None, own, side }
     }
 
     /// Until something ends it. Gives the pump back, since the client may still be sending.
@@ -113,6 +119,9 @@ impl<'a> Requests<'a> {
         };
         let (key, version, correlation_id) = read(&mut cursor).map_err(|_| End::Client)?;
         let (index, api) = Api::find(key).ok_or(End::Unknown { key, version })?;
+        if self.side.is_some() && whose(key) == Whose::Nobodys {
+            return Err(End::Unknown { key, version });
+        }
         if !api.passes(version) && api.way != Way::ApiVersions {
             return Err(End::Unknown { key, version });
         }
@@ -121,6 +130,20 @@ impl<'a> Requests<'a> {
 
     async fn request(&mut self, head: Head) -> Result<(), End> {
         self.link.meter.request(head.index);
+        if let Some(side) = &mut self.side {
+            if whose(head.api.key) == Whose::Ours {
+                return self.own(head).await;
+            }
+            side.not_calm();
+            match head.api.way {
+                Way::TxnCommit => return self.refuse_txn_commit(head).await,
+                Way::Rewrite if head.api.key == ApiKey::FindCoordinator as i16 => {
+                    return self.find_coordinator(head).await;
+                }
+                Way::SaslHandshake | Way::SaslAuthenticate => side.forget(),
+                _ => {}
+            }
+        }
         match head.api.way {
             Way::ApiVersions if !head.api.passes(head.version) => {
                 self.skip(head.size + 4).await?;

@@ -13,7 +13,7 @@ use super::cursor::{Cursor, Rewritten, Unreadable, Writer};
 use crate::wire::codes;
 
 use Unreadable::Wrong;
-pub(super) use versions::unknown_api_versions;
+pub(super) use versions::{rewrite as api_versions, unknown_api_versions};
 
 /// Where clients are told that a broker is.
 pub(super) trait Addresses {
@@ -43,7 +43,6 @@ pub(super) fn rewrite(
         Ok(ApiKey::Produce) => produce(&mut cursor, version, addresses),
         Ok(ApiKey::ShareFetch) => share_fetch(&mut cursor, addresses),
         Ok(ApiKey::ShareAcknowledge) => share_acknowledge(&mut cursor, version, addresses),
-        Ok(ApiKey::ApiVersions) => return versions::rewrite(body, version),
         _ => Err(Wrong("no answer of this kind is rewritten")),
     };
     done.map(|()| cursor.finish())

@@ -21,7 +21,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use api::ApiMeter;
-pub use gateway::GatewayMetrics;
+pub use gateway::{GatewayMetrics, WatchMetrics};
 pub use group::GroupMeter;
 pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::histogram::Histogram;

@@ -40,6 +40,8 @@ pub enum CommitResult {
     MetadataTooLarge,
     /// It claims membership of a group that has no such member.
     NotAMember,
+    /// Barred by the cluster behind a gateway: not authorized, or not to be asked.
+    Barred,
     /// Put off for want of free space.
     NoSpace,
     /// The store has failed.
@@ -47,7 +49,7 @@ pub enum CommitResult {
 }
 
 impl CommitResult {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Stored,
         Self::Unchanged,
         Self::Nothing,
@@ -63,6 +65,7 @@ impl CommitResult {
         Self::UnknownPartition,
         Self::MetadataTooLarge,
         Self::NotAMember,
+        Self::Barred,
         Self::NoSpace,
         Self::Failed,
     ];
@@ -82,6 +85,7 @@ impl CommitResult {
             Self::UnknownPartition => "unknown_partition",
             Self::MetadataTooLarge => "metadata_too_large",
             Self::NotAMember => "not_a_member",
+            Self::Barred => "barred",
             Self::NoSpace => "no_space",
             Self::Failed => "failed",
         }

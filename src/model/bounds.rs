@@ -20,6 +20,9 @@ pub enum Records {
     Elsewhere,
     /// In a bounded buffer of this process: gone with it, while bounds and positions stay.
     Memory,
+    /// In the cluster behind a gateway: the topic id is the cluster's. Only [`Op::AdoptStream`](super::op::Op::AdoptStream)
+    /// makes such a stream.
+    Upstream,
 }
 
 /// Where the records of one partition begin and end: `0 <= start <= end`.

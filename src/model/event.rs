@@ -100,6 +100,13 @@ pub enum EventKind {
         /// With so many partitions.
         partitions: i32,
     },
+    /// A stream became an incarnation of the topic of a cluster: new, or with the id that it has there.
+    StreamAdopted {
+        /// The cluster's topic id.
+        topic_id: [u8; 16],
+        /// With so many partitions.
+        partitions: i32,
+    },
     /// A stream got more partitions.
     StreamGrown {
         /// So many in all.

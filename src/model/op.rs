@@ -106,6 +106,20 @@ pub enum Op {
         /// Who asks.
         actor: Arc<Actor>,
     },
+    /// Make a stream exactly this incarnation of a cluster's topic: see [`Adoption`]. What stands already writes nothing.
+    /// Answered by [`Outcome::Adopted`].
+    AdoptStream {
+        /// Whose stream.
+        tenant: TenantId,
+        /// Its name.
+        stream: StreamName,
+        /// The cluster's topic id. One that another stream of the tenant has is refused.
+        topic_id: [u8; 16],
+        /// Partitions it has at least.
+        partitions: i32,
+        /// Who says so, and why.
+        actor: Arc<Actor>,
+    },
     /// Delete a stream with every group's positions, floors and baselines on it. A commit does not bring it back; one
     /// created under its name later is another stream. Answered by [`Outcome::StreamDeleted`].
     DeleteStream {
@@ -221,10 +235,11 @@ impl Op {
     /// Whether it is decided alone, against all that was ahead of it: whatever takes something away, and does not only
     /// add, and what looks at all of a group.
     pub fn stands_alone(&self) -> bool {
-        use Op::{DeleteGroup, DeleteOffsets, DeleteStream, Expire, Reap, TakeGaps};
+        use Op::{AdoptStream, DeleteGroup, DeleteOffsets, DeleteStream, Expire, Reap, TakeGaps};
         matches!(
             self,
             DeleteGroup { .. }
+                | AdoptStream { .. }
                 | DeleteOffsets { .. }
                 | DeleteStream { .. }
                 | Expire { .. }
@@ -293,6 +308,8 @@ pub enum Outcome {
     Commit(Vec<Verdict>),
     /// The stream as it now is, or why it cannot be.
     Stream(Result<StreamInfo, Refusal>),
+    /// The stream as it now is and how it came to be that, or why it cannot be.
+    Adopted(Result<(StreamInfo, Adoption), Refusal>),
     /// How many positions went, or `None` if there was no such group.
     GroupDeleted(Option<u64>),
     /// How many positions went, or `None` if there is no such group.
@@ -318,12 +335,32 @@ pub enum Outcome {
     },
 }
 
+/// How a stream came to be an incarnation of a cluster's topic ([`Op::AdoptStream`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adoption {
+    /// It was that.
+    Known,
+    /// It was that, with fewer partitions.
+    Grown,
+    /// There was none.
+    Made,
+    /// It had an id that was made up here when somebody committed to its name: the id became the cluster's, and every
+    /// position stayed.
+    Named,
+    /// It was another incarnation. That has ended with every position, floor, baseline and bound of it, as
+    /// [`Op::DeleteStream`] ends one.
+    Replaced {
+        /// Positions that went with the old one, of all groups.
+        positions: u64,
+    },
+}
+
 /// A stream as the catalogue knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamInfo {
     /// Its name.
     pub name: StreamName,
-    /// Its topic id, unique across tenants, new with every incarnation.
+    /// Its topic id, new with every incarnation; unique across tenants, unless it is a cluster's.
     pub topic_id: [u8; 16],
     /// Its partitions are 0 to one below this.
     pub partitions: i32,

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::ServeError;
 use super::connection::{self, Limits};
-use crate::api::{Peer, Room, Share};
+use crate::api::{Barred, Peer, Room, Share};
 use crate::config::{ListenerConfig, advertised};
 use crate::model::names::TenantId;
 
@@ -126,6 +126,8 @@ impl Listener {
             host: StrBytes::from_string(host),
             port: i32::from(port),
             address: address.to_string().into(),
+            principal: Arc::default(),
+            barred: Barred::default(),
             share: self.share.clone(),
         })
     }

@@ -1,6 +1,7 @@
 //! Sockets: listeners, limits, connections, the graceful end. What a request means is `api`'s business.
 
 mod connection;
+pub(crate) mod forever;
 mod listener;
 pub(crate) mod space;
 mod stream;
@@ -22,12 +23,12 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, ServerConfig};
 use crate::coordinator::Coordinator;
 use crate::coordinator::expiry::Expiry;
-use crate::coordinator::gaps::GapLook;
 use crate::embed::{self, BatchStats, OffsetStore};
 use crate::metrics::Metrics;
 use crate::model::names::TenantId;
 use crate::store::StoreError;
 use crate::store::redb::{Options, RedbStore, Watch, Work};
+use forever::Forever;
 use listener::Listener;
 
 /// Why a server does not start, or does not go on.
@@ -180,25 +181,11 @@ impl Server {
             let config = self.server;
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let members = self.coordinator.members.clone();
-        let wall = clock.clone();
-        let mut members = tokio::spawn(members.run(move || wall.now_ms()));
-        let mut expiry = tokio::spawn(self.expiry.run(self.coordinator.clone(), clock));
-        let mut logs = tokio::spawn(self.coordinator.clone().look_after_logs());
-        let mut gaps = tokio::spawn(GapLook::default().run(self.coordinator.clone()));
+        let mut forever = Forever::start(&self.coordinator, self.expiry, true);
         let probing = async {
             loop {
                 tokio::time::sleep(PROBE_EVERY).await;
                 self.coordinator.probe();
-            }
-        };
-        let one_ended = async {
-            tokio::select! {
-                _ = &mut members => "groups",
-                _ = &mut expiry => "retention",
-                _ = &mut logs => "logs in memory",
-                _ = &mut gaps => "gaps",
             }
         };
         // Senders that are gone count as "stop".
@@ -210,9 +197,8 @@ impl Server {
                 tracing::error!("a listener has ended by itself");
                 None
             }
-            // They go on for ever; a panic in one is a bug that must not go unnoticed. With the store they may end too,
-            // which has been told by then.
-            what = one_ended => {
+            // With the store they may end too, which has been told by then.
+            what = forever.one_ended() => {
                 let failure = told.borrow().clone();
                 if failure.is_none() {
                     ended_by_itself = true;
@@ -231,10 +217,7 @@ impl Server {
             None => tracing::info!("stopping: no new connections, finishing what is under way"),
         }
         draining.send_replace(true);
-        expiry.abort();
-        gaps.abort();
-        members.abort();
-        logs.abort();
+        forever.stop();
         let all_done = async { while tasks.join_next().await.is_some() {} };
         let bound = if store_failed.is_some() { drain.min(Duration::from_secs(2)) } else { drain };
         if tokio::time::timeout(bound, all_done).await.is_err() {
@@ -279,6 +262,6 @@ fn count_work(metrics: Arc<Metrics>) -> Watch {
 }
 
 /// A memory budget, in KiB.
-fn budget(bytes: usize) -> Arc<Semaphore> {
+pub(crate) fn budget(bytes: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new((bytes / 1024).max(LARGE_KIB as usize)))
 }

@@ -45,6 +45,10 @@ pub const INCONSISTENT_GROUP_PROTOCOL: Code = 23;
 pub const INVALID_GROUP_ID: Code = 24;
 /// No transactions here: every client gives up at once.
 pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Code = 53;
+/// The cluster does not let this principal touch the topic.
+pub const TOPIC_AUTHORIZATION_FAILED: Code = 29;
+/// The cluster does not let this principal touch the group.
+pub const GROUP_AUTHORIZATION_FAILED: Code = 30;
 /// A session timeout out of bounds.
 pub const INVALID_SESSION_TIMEOUT: Code = 26;
 /// The members are to join again.
@@ -99,8 +103,12 @@ pub const GROUP_SUBSCRIBED_TO_TOPIC: Code = 86;
 pub const FENCED_INSTANCE_ID: Code = 82;
 /// A record batch that cannot be.
 pub const INVALID_RECORD: Code = 87;
+/// A transaction is open on the position (KIP-447).
+pub const UNSTABLE_OFFSET_COMMIT: Code = 88;
 /// The transaction can only be aborted (KIP-890).
 pub const TRANSACTION_ABORTABLE: Code = 120;
+/// The member's epoch is not the group's (KIP-848).
+pub const STALE_MEMBER_EPOCH: Code = 113;
 /// No topic with this id.
 pub const UNKNOWN_TOPIC_ID: Code = 100;
 
@@ -138,6 +146,15 @@ pub fn of_commit(refusal: &Refusal, version: i16, regression: RefusalCode) -> Co
         Refusal::UnknownGroup => ILLEGAL_GENERATION,
         refusal => of_group(refusal),
     }
+}
+
+/// A gateway cannot ask its cluster whether a client may do this: it looks for its coordinator anew, and waits there.
+pub const NOT_ASKED: Code = NOT_COORDINATOR;
+
+/// The code of a request to a group that a gateway does not have yet. Who says that it is a member (`claims`) is none here,
+/// and is to give up its partitions: told to wait, it would go on with them. All others wait, and come again.
+pub fn of_group_elsewhere(claims: bool) -> Code {
+    if claims { UNKNOWN_MEMBER_ID } else { COORDINATOR_LOAD_IN_PROGRESS }
 }
 
 /// The code of a partition taken out of a commit within a transaction, which must not go on without it: the application

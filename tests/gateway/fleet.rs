@@ -16,8 +16,9 @@ const LIBRARIES: [Library; 2] = [Library::Confluent, Library::KafkaPython];
 const PARTITIONS: i32 = 6;
 
 /// Members of one group that print the values they read, and commit as they leave and lose partitions.
-struct Fleet<'a> {
+pub struct Fleet<'a> {
     group: &'static str,
+    topic: &'static str,
     peer: &'a Peer,
     members: Vec<(Library, Running)>,
     /// What those said that have left.
@@ -25,13 +26,13 @@ struct Fleet<'a> {
 }
 
 impl<'a> Fleet<'a> {
-    fn start(group: &'static str, server: &Server, peer: &'a Peer) -> Self {
-        let members = LIBRARIES.iter().map(|library| Self::member(*library, group, server)).collect();
-        Self { group, peer, members, said: Vec::new() }
+    pub fn start(group: &'static str, topic: &'static str, server: &Server, peer: &'a Peer) -> Self {
+        let members = LIBRARIES.iter().map(|library| Self::member(*library, group, topic, server)).collect();
+        Self { group, topic, peer, members, said: Vec::new() }
     }
 
-    fn member(library: Library, group: &str, server: &Server) -> (Library, Running) {
-        let member = Running::start(library.name(), library.follower(server, "fleet", group));
+    fn member(library: Library, group: &str, topic: &str, server: &Server) -> (Library, Running) {
+        let member = Running::start(library.name(), library.follower(server, topic, group));
         // It is in, and the others have made room.
         member.await_count("assignments", 1, |line| line == "assigned");
         (library, member)
@@ -41,16 +42,16 @@ impl<'a> Fleet<'a> {
     fn restart_one(&mut self, server: &Server) {
         let (library, old) = self.members.remove(0);
         self.said.extend(old.end("TERM"));
-        self.members.push(Self::member(library, self.group, server));
+        self.members.push(Self::member(library, self.group, self.topic, server));
     }
 
     /// What has not been read, and what the members say of it.
     fn unread(&self, read: &[String]) -> String {
-        let log = self.peer.records("fleet", UNCOMMITTED);
+        let log = self.peer.records(self.topic, UNCOMMITTED);
         let all = log.iter().flat_map(|(partition, records)| records.iter().map(move |one| (partition, one)));
         let missing = all.filter(|(_, (_, _, value))| !read.contains(&format!("value {value}")));
         let missing: Vec<String> = missing.map(|(partition, one)| format!("{partition}@{}", one.0)).collect();
-        let committed = self.peer.committed(self.group, "fleet");
+        let committed = self.peer.committed(self.group, self.topic);
         let talk = |said: Vec<String>| said.into_iter().filter(|line| !line.starts_with("value "));
         let left = talk(self.said.clone()).collect::<Vec<_>>().join("\n");
         let here: Vec<String> = self.members.iter().flat_map(|(_, member)| talk(member.lines())).collect();
@@ -62,8 +63,8 @@ impl<'a> Fleet<'a> {
     }
 
     /// What all members have read, how often, once they have read everything and left.
-    fn end(mut self) -> BTreeMap<String, usize> {
-        let all: usize = self.peer.records("fleet", UNCOMMITTED).values().map(Vec::len).sum();
+    pub fn end(mut self) -> BTreeMap<String, usize> {
+        let all: usize = self.peer.records(self.topic, UNCOMMITTED).values().map(Vec::len).sum();
         let is_value = |line: &&String| line.starts_with("value ");
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -109,7 +110,7 @@ fn a_fleet_moves_onto_the_gateway_and_off_it() {
     direct.create("fleet", PARTITIONS);
     let [there, here] = [Server::through(&gateway), Server::direct(&cluster)];
     let rolls = |group: &'static str, onto: &Server| {
-        let mut fleet = Fleet::start(group, &here, &direct);
+        let mut fleet = Fleet::start(group, "fleet", &here, &direct);
         LIBRARIES.iter().for_each(|_| fleet.restart_one(onto));
         LIBRARIES.iter().for_each(|_| fleet.restart_one(&here));
         fleet

@@ -10,6 +10,7 @@ mod cluster;
 mod fleet;
 mod gateway;
 mod guard;
+mod handing;
 #[path = "../oracle/installed.rs"]
 mod installed;
 mod leaks;
@@ -17,6 +18,7 @@ mod load;
 #[path = "../clients/member.rs"]
 #[allow(dead_code, reason = "the clients' own tests use all of it")]
 mod member;
+mod own;
 mod peer;
 mod process;
 mod program;

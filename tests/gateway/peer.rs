@@ -219,7 +219,8 @@ impl Peer {
         Ok(records)
     }
 
-    fn to_coordinator(&self, group: &str) -> io::Result<Wire> {
+    /// A connection to a group's coordinator.
+    pub fn to_coordinator(&self, group: &str) -> io::Result<Wire> {
         let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![text(group)]);
         let answer = self.wire()?.call(4, &request)?;
         let found = &answer.coordinators[0];

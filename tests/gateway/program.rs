@@ -104,6 +104,13 @@ impl Library {
         command
     }
 
+    /// A member that commits all the time, too; confluent-kafka and Java have it.
+    pub fn often(self, server: &Server, topic: &str, group: &str) -> Command {
+        let mut command = self.command();
+        command.args([&server.address.to_string(), "often", topic, group]);
+        command
+    }
+
     /// Writes so many records, the Kth to partition K modulo `partitions`.
     pub fn produce(self, server: &Server, topic: &str, partitions: usize, count: usize) {
         let mut command = self.command();
@@ -169,6 +176,13 @@ pub fn witness() -> Command {
     let mut command = Command::new("java");
     let class_path = format!("{}:{}/java/lib/*", classes.display(), clients().display());
     command.args(["-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", &class_path, "Witness"]);
+    command
+}
+
+/// A Python program of this directory, without its arguments.
+pub fn python(program: &str) -> Command {
+    let mut command = Command::new(clients().join("python/bin/python"));
+    command.arg("-B").arg(root().join("tests/gateway/python").join(program));
     command
 }
 

@@ -65,11 +65,11 @@ impl Modes {
 }
 
 /// 44 POLICY_VIOLATION, in each library's words.
-fn is_refusal(line: &str) -> bool {
+pub fn is_refusal(line: &str) -> bool {
     line.contains("refused") && line.to_lowercase().contains("policy")
 }
 
-fn scripted() -> Vec<Client> {
+pub fn scripted() -> Vec<Client> {
     let python = |name, program, role| Client::python(name, "python", "requirements.txt", program, role);
     let old = Client::python(
         "old_kafka_python",

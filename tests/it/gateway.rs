@@ -417,6 +417,6 @@ fn settings_that_cannot_be_are_said_at_the_start() {
     let offsetd_gateway = |arguments: &[&str]| offsetd(&[&["gateway"], arguments].concat());
     offsetd_gateway(&["--listen", "127.0.0.1:0"]).fails(2, &["gateway.upstream"]);
     offsetd_gateway(&["--upstream", "nowhere"]).fails(2, &["gateway.upstream", "HOST:PORT"]);
-    offsetd_gateway(&["--upstream", "a:1", "--mode", "own"]).fails(2, &["own", "not there yet"]);
+    offsetd_gateway(&["--upstream", "a:1", "--mode", "both"]).fails(2, &["gateway.mode", "both"]);
     offsetd_gateway(&["--upstream", "a:1", "--guard", "strict"]).fails(2, &["strict"]);
 }

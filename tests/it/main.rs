@@ -28,6 +28,8 @@ mod fetch;
 mod find_coordinator;
 mod gaps;
 mod gateway;
+mod gateway_own;
+mod gateway_own_acl;
 mod gateway_scripted;
 mod gateway_store;
 mod guard;

@@ -34,8 +34,8 @@ fn op(rng: &mut StdRng) -> Op {
     let actor = std::sync::Arc::new(Actor::named("a"));
     let group = GroupName::new(["g", "h"][rng.random_range(0..2)]).unwrap();
     let stream = |rng: &mut StdRng| StreamName::new(["s", "t"][rng.random_range(0..2)]).unwrap();
-    match rng.random_range(0..24) {
-        10 | 11 => Op::TakeGaps { tenant, group, actor },
+    match rng.random_range(0..25) {
+        11 | 12 => Op::TakeGaps { tenant, group, actor },
         6 => Op::ReserveProducerIds { count: rng.random_range(0..9) },
         7..=9 => {
             let bounds = (0..rng.random_range(1..3)).map(|_| {
@@ -56,6 +56,11 @@ fn op(rng: &mut StdRng) -> Op {
                 members: Vec::new(),
             };
             Op::SaveMembership { tenant, group, snapshot: std::sync::Arc::new(snapshot) }
+        }
+        10 => {
+            let topic_id = [rng.random_range(0xa0..0xa3); 16];
+            let partitions = rng.random_range(1..4);
+            Op::AdoptStream { tenant, stream: stream(rng), topic_id, partitions, actor }
         }
         2 => Op::DeleteStream { tenant, stream: stream(rng), topic_id: None, actor },
         3 => {

@@ -103,6 +103,41 @@ fn a_store_with_bounds_and_gaps_opens_whole() {
     );
 }
 
+/// What came with gateways that know their cluster's topics, still in format 1: folded and not.
+fn fill_adopted(dir: &Path) {
+    let me = Actor::named("me");
+    let adopt = |store: &OffsetStore, stream: &str, id: u8, partitions| {
+        let (tenant, stream) = (store.tenant("default").unwrap().id(), stream.try_into().unwrap());
+        let (topic_id, actor) = ([id; 16], std::sync::Arc::new(me.clone()));
+        store.committer().run(Op::AdoptStream { tenant, stream, topic_id, partitions, actor }).unwrap();
+    };
+    let store = OffsetStore::open(dir).unwrap();
+    let commits = [Commit::new("named", 0, 10), Commit::new("folded", 1, 20), Commit::new("anew", 0, 30)];
+    store.tenant("default").unwrap().commit_many("g", &me, commits).unwrap();
+    adopt(&store, "folded", 1, 4);
+    adopt(&store, "anew", 2, 1);
+    store.close().unwrap();
+    let store = OffsetStore::open(dir).unwrap();
+    adopt(&store, "named", 3, 1);
+    adopt(&store, "anew", 4, 2);
+}
+
+/// `testdata/format-1-adopted` was written as the others were, when streams were first adopted.
+#[test]
+fn a_store_with_adopted_streams_opens_whole() {
+    let dir = kept("format-1-adopted", fill_adopted);
+    let store = OffsetStore::open(dir.path()).expect("a kept store opens");
+    let tenant = store.tenant("default").unwrap();
+    let streams: Vec<_> = tenant.streams().unwrap().into_iter().collect();
+    let told: Vec<_> =
+        streams.iter().map(|s| (s.name.as_str(), s.topic_id[0], s.partitions, s.records)).collect();
+    let up = Records::Upstream;
+    assert_eq!(told, [("anew", 4, 2, up), ("folded", 1, 4, up), ("named", 3, 1, up)]);
+    let offsets = tenant.group("g").unwrap().unwrap();
+    let told: Vec<_> = offsets.iter().map(|o| (o.stream.as_str(), o.committed.offset)).collect();
+    assert_eq!(told, [("folded", 20), ("named", 10)], "what was made anew has none");
+}
+
 #[test]
 fn a_store_of_format_1_opens_whole() {
     let dir = kept("format-1", fill);

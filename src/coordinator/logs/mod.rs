@@ -213,7 +213,7 @@ impl Coordinator {
             return Err(ReadRefused::Unknown);
         }
         match info.records {
-            Records::Elsewhere => Err(ReadRefused::Elsewhere),
+            Records::Elsewhere | Records::Upstream => Err(ReadRefused::Elsewhere),
             Records::Memory => Ok((info.name, (info.topic_id, partition))),
         }
     }

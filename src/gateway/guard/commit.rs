@@ -9,7 +9,7 @@
 //! * A transaction's offsets count when it is committed, which the gateway does not follow: for these the cluster is asked
 //!   each time, and they raise no floor.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use kafka_protocol::messages::ApiKey;
@@ -114,7 +114,7 @@ impl Requests<'_> {
         self.forward(head, Expect::Commit(under_way), shorter.as_deref().unwrap_or(frame)).await
     }
 
-    pub(super) fn patience(&self) -> Duration {
+    pub(in crate::gateway) fn patience(&self) -> Duration {
         Duration::from_millis(self.link.shared.config.ask_timeout_ms)
     }
 
@@ -174,6 +174,17 @@ impl Requests<'_> {
             }
             None => guard.count("not_asked"),
         }
+        // A topic made anew explains what its group's coordinator has not heard of yet.
+        let refused = asked.items().zip(&plans.plans).filter(|(_, plan)| **plan != Plan::Go);
+        let topics: BTreeSet<&str> = refused.map(|((name, _), _)| &**name).collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
+        let watch = &self.link.shared.watch;
+        if !topics.is_empty() && watch.confirm_for(Some(seat.tenant), &topics).await.is_ok() {
+            plans = match seat.plan(asked, modes) {
+                Ok(plans) => plans,
+                Err(failed) => return Ok(Err(failed)),
+            };
+        }
         // Nothing is refused that the cluster might explain.
         let said = |place: &Place| told.as_ref().is_some_and(|told| told.contains_key(place));
         for ((name, partition), plan) in asked.items().zip(&mut plans.plans) {
@@ -187,7 +198,7 @@ impl Requests<'_> {
     /// Asks the cluster what a group has committed; `None` if it does not say.
     async fn ask(&mut self, frame: &[u8], group: &str, places: &[Place]) -> Result<Option<Places>, End> {
         let question = positions::question(group, places);
-        let answer = self.own(frame, ApiKey::OffsetFetch, OWN_VERSION, &question).await?;
+        let answer = self.own_question(frame, ApiKey::OffsetFetch, OWN_VERSION, &question).await?;
         let Some(body) = answer else { return Ok(None) };
         let read = positions::read(&body, OWN_VERSION, false);
         let told = read.ok().and_then(|mut groups| groups.pop()).map(|(_, places)| places);

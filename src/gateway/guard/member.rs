@@ -49,7 +49,7 @@ impl Requests<'_> {
             }
             None => HEARTBEAT.1,
         };
-        let answer = self.own(frame, ApiKey::Heartbeat, version, &question.bytes).await?;
+        let answer = self.own_question(frame, ApiKey::Heartbeat, version, &question.bytes).await?;
         let code = answer.and_then(|body| {
             let mut cursor = Cursor::new(&body, false);
             cursor.i32().and_then(|_throttle| cursor.i16()).ok()
@@ -70,7 +70,7 @@ impl Requests<'_> {
         let mut question = Writer::new(false);
         question.count(1);
         question.text(&asked.group);
-        let answer = self.own(frame, ApiKey::DescribeGroups, DESCRIBE, &question.bytes).await?;
+        let answer = self.own_question(frame, ApiKey::DescribeGroups, DESCRIBE, &question.bytes).await?;
         let state = |body: &BytesMut| {
             let mut cursor = Cursor::new(body, false);
             cursor.count().ok().filter(|groups| *groups == 1)?;
@@ -84,7 +84,7 @@ impl Requests<'_> {
 
     /// A question of the gateway's own, on the client's connection and in its name. The answer's body; `None` if there is none
     /// in time.
-    pub(super) async fn own(
+    pub(super) async fn own_question(
         &mut self,
         frame: &[u8],
         key: ApiKey,

@@ -14,8 +14,8 @@ use crate::wire::codes::Code;
 
 /// A request to commit.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) group: Arc<str>,
+pub(in crate::gateway) struct Asked {
+    pub(in crate::gateway) group: Arc<str>,
     pub(super) generation: i32,
     pub(super) member_id: Arc<str>,
     pub(super) instance_id: Option<Arc<str>>,
@@ -33,9 +33,9 @@ pub(super) struct Topic {
 }
 
 #[derive(Debug)]
-pub(super) struct Partition {
-    pub(super) index: i32,
-    pub(super) proposal: Proposal,
+pub(in crate::gateway) struct Partition {
+    pub(in crate::gateway) index: i32,
+    pub(in crate::gateway) proposal: Proposal,
     place: Range<usize>,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn is_txn(head: Head) -> bool {
 
 impl Asked {
     /// Reads a frame that has at most so many entries.
-    pub(super) fn read(frame: &[u8], head: Head, max_items: usize) -> Result<Self, Unreadable> {
+    pub(in crate::gateway) fn read(frame: &[u8], head: Head, max_items: usize) -> Result<Self, Unreadable> {
         const NULL: Unreadable = Unreadable::Wrong("a field is null that cannot be");
         let (version, flexible) = (head.version, head.api.flexible(head.version));
         let cursor = &mut body(frame, head)?;
@@ -102,7 +102,7 @@ impl Asked {
     }
 
     /// How many partitions.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::gateway) fn len(&self) -> usize {
         self.topics.iter().map(|topic| topic.partitions.len()).sum()
     }
 
@@ -112,7 +112,7 @@ impl Asked {
     }
 
     /// Every partition with its topic's name, in order.
-    pub(super) fn items(&self) -> impl Iterator<Item = (&Arc<str>, &Partition)> {
+    pub(in crate::gateway) fn items(&self) -> impl Iterator<Item = (&Arc<str>, &Partition)> {
         self.topics
             .iter()
             .flat_map(|topic| topic.partitions.iter().map(move |partition| (&topic.name, partition)))
@@ -151,7 +151,7 @@ impl Asked {
     }
 
     /// An answer, a whole frame, with a code for each partition in the order asked.
-    pub(super) fn answer(&self, head: Head, throttle_ms: i32, codes: &[Code]) -> Vec<u8> {
+    pub(in crate::gateway) fn answer(&self, head: Head, throttle_ms: i32, codes: &[Code]) -> Vec<u8> {
         let mut codes = codes.iter().copied();
         let no_tags: &[u8] = if self.flexible { &[0] } else { &[] };
         let mut whole = Writer::new(self.flexible);

@@ -5,7 +5,7 @@
 mod commit;
 mod groups;
 mod member;
-mod messages;
+pub(super) mod messages;
 mod positions;
 mod sure;
 mod takings;

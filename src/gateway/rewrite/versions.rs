@@ -4,10 +4,11 @@ use kafka_protocol::messages::ApiKey;
 
 use crate::gateway::apis::APIS;
 use crate::gateway::cursor::{Cursor, Rewritten, Unreadable, Writer};
+use crate::gateway::own::offered;
 use crate::wire::codes;
 
-/// The cluster's APIs, cut to those that pass. A version that the cluster does not know it answers in version 0 (KIP-511).
-pub(super) fn rewrite(body: &[u8], version: i16) -> Result<Rewritten, Unreadable> {
+/// The cluster's APIs, cut to those that pass; in mode `own`, with our ranges for what is answered here. A version that the cluster does not know it answers in version 0 (KIP-511).
+pub(in crate::gateway) fn rewrite(body: &[u8], version: i16, own: bool) -> Result<Rewritten, Unreadable> {
     let unknown = body.first_chunk() == Some(&codes::UNSUPPORTED_VERSION.to_be_bytes());
     let flexible = version >= 3 && !unknown;
     let mut cursor = Cursor::new(body, flexible);
@@ -21,7 +22,11 @@ pub(super) fn rewrite(body: &[u8], version: i16) -> Result<Rewritten, Unreadable
         let from = cursor.at();
         cursor.tags()?;
         let ours = APIS.iter().find(|api| api.key == key);
-        let Some((min, max)) = ours.map(|ours| (min.max(ours.min), max.min(ours.max))) else { continue };
+        let told = ours.and_then(|ours| match own {
+            true => offered(ours, min, max),
+            false => Some((min.max(ours.min), max.min(ours.max))),
+        });
+        let Some((min, max)) = told else { continue };
         if min <= max {
             [key, min, max].into_iter().for_each(|number| entries.i16(number));
             entries.put(cursor.since(from));

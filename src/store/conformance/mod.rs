@@ -4,6 +4,7 @@
 //! walk then holds the engine against the oracle of [`super::memory`], operation by operation, reopening it now and
 //! then.
 
+mod adopt;
 mod bounds;
 mod catalogue;
 mod counts;
@@ -49,6 +50,7 @@ pub fn run<H: Home>(mut home: impl FnMut() -> H) {
     numbers_of_the_deleted_are_not_used_again(home());
     a_closed_store_says_so(home());
     catalogue::run(&mut home);
+    adopt::run(&mut home);
     membership::run(&mut home);
     bounds::run(&mut home);
     gaps::run(&mut home);

@@ -100,13 +100,18 @@ fn random_op(dice: &mut Dice, tenants: &[TenantId; 2]) -> Op {
     let group = group(["", "g", "a:b", "ü"][dice.roll(4) as usize]);
     let who = actor(["x", "y"][dice.roll(2) as usize]);
     let at = |dice: &mut Dice| stream(["s", "t.u", "v-w"][dice.roll(3) as usize]);
-    match dice.roll(46) {
+    match dice.roll(48) {
         17 | 18 => Op::TakeGaps { tenant: t, group, actor: who },
         12 => Op::ReserveProducerIds { count: dice.roll(3) as u32 },
         13..=16 => {
             let bounds = (0..dice.roll(3)).map(|_| (dice.roll(3) as i32, random_bounds(dice))).collect();
             let topic_id = if dice.roll(8) == 0 { OTHER } else { CURRENT };
             Op::SetBounds { tenant: t, stream: at(dice), topic_id, bounds, actor: who }
+        }
+        19 | 20 => {
+            let (stream, partitions) = (at(dice), dice.roll(7) as i32);
+            let topic_id = [[0xa0, 0xa1, 0xa2][dice.roll(3) as usize]; 16];
+            Op::AdoptStream { tenant: t, stream, topic_id, partitions, actor: who }
         }
         9 => Op::Reap { tenant: t, group, actor: who },
         10 | 11 => {

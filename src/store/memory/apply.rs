@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use super::{Group, State};
-use crate::model::bounds::Records;
 use crate::model::group::Snapshot;
 use crate::model::names::{GroupName, Partition, StreamName, TenantId};
 use crate::model::offset::{
     Beyond, BeyondEnd, Fault, Judgement, Mode, Position, Regression, accept, epoch_disorder, floor_of,
     judge_within,
 };
-use crate::model::op::{
-    Accepted, Actor, CommitItem, CommitKind, Event, EventKind, Op, Outcome, StreamInfo, Verdict,
-};
+use crate::model::op::{Accepted, Actor, CommitItem, CommitKind, Event, EventKind, Op, Outcome, Verdict};
 use crate::model::refusal::Refusal;
 use crate::store::Limits;
 
@@ -85,6 +82,10 @@ impl State {
             }
             Op::GrowStream { tenant, stream, partitions, actor } => {
                 Outcome::Stream(self.grow_stream((*tenant, stream), *partitions, actor, limits, now_ms))
+            }
+            Op::AdoptStream { tenant, stream, topic_id, partitions, actor } => {
+                let told = (*topic_id, *partitions);
+                Outcome::Adopted(self.adopt_stream((*tenant, stream), told, actor, limits, now_ms))
             }
             Op::DeleteStream { tenant, stream, topic_id, actor } => {
                 let key = (*tenant, stream.clone());
@@ -260,117 +261,6 @@ impl State {
         }
     }
 
-    fn create_stream(
-        &mut self,
-        (tenant, name): (TenantId, &StreamName),
-        (partitions, records): (i32, Records),
-        actor: &Arc<Actor>,
-        limits: &Limits,
-        now_ms: i64,
-    ) -> Result<StreamInfo, Refusal> {
-        let key = (tenant, name.clone());
-        if self.streams.contains_key(&key) {
-            return Err(Refusal::StreamExists);
-        }
-        limits.partition_count(partitions)?;
-        if self.tenants.len() as u64 <= tenant.0 {
-            return Err(Refusal::UnknownTenant);
-        }
-        // Exactly so many, and whatever the catalogue says of naming.
-        let exact = Limits { default_partitions: 1, declared: false, ..*limits };
-        let was_deleted = self.deleted.remove(&key);
-        let made = self.stream(tenant, name, partitions, records, &exact);
-        match (&made, was_deleted) {
-            (Ok(_), _) => {
-                let what = EventKind::StreamCreated { partitions };
-                self.tell_stream(tenant, now_ms, actor, name, what);
-            }
-            (Err(_), Some(id)) => _ = self.deleted.insert(key, id),
-            (Err(_), None) => {}
-        }
-        made
-    }
-
-    fn grow_stream(
-        &mut self,
-        (tenant, name): (TenantId, &StreamName),
-        partitions: i32,
-        actor: &Arc<Actor>,
-        limits: &Limits,
-        now_ms: i64,
-    ) -> Result<StreamInfo, Refusal> {
-        let has = self.streams.get(&(tenant, name.clone())).ok_or(Refusal::UnknownStream)?.partitions;
-        if partitions <= has {
-            return Err(Refusal::NotMorePartitions { has });
-        }
-        limits.partition_count(partitions)?;
-        let grown = self.stream(tenant, name, partitions, Records::Elsewhere, limits)?;
-        self.tell_stream(tenant, now_ms, actor, name, EventKind::StreamGrown { partitions });
-        Ok(grown)
-    }
-
-    fn delete_stream(
-        &mut self,
-        key: (TenantId, StreamName),
-        actor: &Arc<Actor>,
-        limits: &Limits,
-        now_ms: i64,
-    ) -> u64 {
-        let (tenant, name) = key.clone();
-        let gone = self.streams.remove(&key);
-        self.bounds.retain(|(t, stream, _), _| (*t, stream) != (tenant, &name));
-        let mut positions = 0;
-        for (_, group) in self.groups.iter_mut().filter(|((t, _), _)| *t == tenant) {
-            let before = group.positions.len();
-            group.positions.retain(|(stream, _), _| *stream != name);
-            positions += (before - group.positions.len()) as u64;
-            group.floors.retain(|(stream, _), _| *stream != name);
-            group.lost.retain(|(stream, _), _| *stream != name);
-            group.baselines.retain(|(stream, _), _| *stream != name);
-        }
-        let of_tenant = || self.deleted.iter().filter(|((t, _), _)| *t == tenant);
-        if of_tenant().count() as u64 >= limits.max_streams
-            && let Some(oldest) = of_tenant().min_by_key(|(_, id)| **id).map(|(key, _)| key.clone())
-        {
-            self.deleted.remove(&oldest);
-        }
-        self.deleted.extend(gone.map(|info| (key, info.topic_id)));
-        self.tell_stream(tenant, now_ms, actor, &name, EventKind::StreamDeleted { positions });
-        positions
-    }
-
-    fn stream(
-        &mut self,
-        tenant: TenantId,
-        name: &StreamName,
-        partitions: i32,
-        records: Records,
-        limits: &Limits,
-    ) -> Result<StreamInfo, Refusal> {
-        let of_tenant = self.streams.iter().filter(|((t, _), _)| *t == tenant);
-        let (count, sum) = of_tenant.fold((0, 0), |(n, sum), (_, s)| (n + 1, sum + s.partitions as u64));
-        let key = (tenant, name.clone());
-        let known = self.streams.get(&key).map(|info| info.partitions);
-        if known.is_none() {
-            if limits.declared || self.deleted.contains_key(&key) {
-                return Err(Refusal::UnknownStream);
-            }
-            below(count, limits.max_streams, "streams")?;
-        }
-        let least = if known.is_none() { limits.default_partitions } else { 0 };
-        let wanted = partitions.max(least).min(limits.max_partitions).max(known.unwrap_or(0));
-        if sum + (wanted - known.unwrap_or(0)) as u64 > limits.max_tenant_partitions {
-            return Err(Refusal::LimitReached { what: "partitions", limit: limits.max_tenant_partitions });
-        }
-        self.made += u64::from(known.is_none());
-        let topic_id = u128::from(self.made).to_be_bytes();
-        let info = self.streams.entry(key);
-        let made = || StreamInfo { name: name.clone(), topic_id, partitions: wanted, records };
-        let info = info.or_insert_with(made);
-        info.partitions = wanted;
-        Ok(info.clone())
-    }
-
     /// Makes stream and group for a first value, or nothing and says which limit is in the way.
     fn make_room(
         &mut self,
@@ -445,6 +335,6 @@ fn in_range(partition: Partition, limits: &Limits) -> Result<(), Refusal> {
     }
 }
 
-fn below(held: u64, limit: u64, what: &'static str) -> Result<(), Refusal> {
+pub(super) fn below(held: u64, limit: u64, what: &'static str) -> Result<(), Refusal> {
     if held < limit { Ok(()) } else { Err(Refusal::LimitReached { what, limit }) }
 }

@@ -3,6 +3,7 @@
 
 mod apply;
 mod bounds;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,8 +28,10 @@ struct State {
     closed: bool,
     tenants: Vec<TenantName>,
     streams: BTreeMap<(TenantId, StreamName), StreamInfo>,
-    /// Deleted streams by name, with the topic ids they had; these rise.
-    deleted: BTreeMap<(TenantId, StreamName), [u8; 16]>,
+    /// Which stream each is, counted from the first that was made.
+    numbers: BTreeMap<(TenantId, StreamName), u64>,
+    /// Deleted streams by name, with the numbers they had.
+    deleted: BTreeMap<(TenantId, StreamName), u64>,
     groups: BTreeMap<(TenantId, GroupName), Group>,
     bounds: BTreeMap<(TenantId, StreamName, Partition), Bounds>,
     next_producer_id: i64,

@@ -111,6 +111,9 @@ impl<'a> Decider<'a> {
             Op::GrowStream { tenant, stream, partitions, actor } => {
                 Outcome::Stream(self.grow_stream(*tenant, stream, *partitions, actor))
             }
+            Op::AdoptStream { tenant, stream, topic_id, partitions, actor } => {
+                Outcome::Adopted(self.adopt_stream(*tenant, stream, (*topic_id, *partitions), actor))
+            }
             Op::DeleteStream { tenant, stream, topic_id, actor } => {
                 Outcome::StreamDeleted(self.delete_stream(*tenant, stream, *topic_id, actor))
             }

@@ -59,6 +59,12 @@ impl Dirty {
                 let revived = table.tenants.get(tenant).and_then(|tenant| tenant.deleted.get(name));
                 self.deleted.extend(revived);
             }
+            Record::StreamAdopted { no, tenant, name, .. } => {
+                self.streams.insert(*no);
+                self.records_of.insert(*no);
+                let revived = table.tenants.get(tenant).and_then(|tenant| tenant.deleted.get(name));
+                self.deleted.extend(revived);
+            }
             Record::StreamGrown { no, .. } => _ = self.streams.insert(*no),
             Record::StreamDeleted { no, forget, .. } => {
                 self.gone_streams.insert(*no);

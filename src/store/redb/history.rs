@@ -109,6 +109,10 @@ impl<'a> Walk<'a> {
             Record::StreamCreated { tenant, name, actor, partitions, .. } => {
                 return self.of_stream(tenant, name, None, actor, EventKind::StreamCreated { partitions });
             }
+            Record::StreamAdopted { tenant, name, actor, topic_id, partitions, .. } => {
+                let what = EventKind::StreamAdopted { topic_id, partitions };
+                return self.of_stream(tenant, name, None, actor, what);
+            }
             Record::StreamGrown { no, actor, partitions } => {
                 let name = self.streams.get(&no)?.clone();
                 let what = EventKind::StreamGrown { partitions };

@@ -6,6 +6,7 @@
 //! table: one function serves both. Now and then the `fold` writes the dirty part of the table to the second
 //! file together with the journal's rows, which become the history, and the journal forgets them.
 
+mod adopt;
 mod bounds;
 mod calls;
 mod decide;

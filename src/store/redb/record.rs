@@ -158,6 +158,16 @@ pub(super) enum Record {
         clamped: bool,
         also: u64,
     },
+    /// The stream is an incarnation of a cluster's topic: a new one, or, where the number is known, one that had an id of
+    /// our own until now.
+    StreamAdopted {
+        no: StreamNo,
+        tenant: TenantId,
+        name: StreamName,
+        topic_id: [u8; 16],
+        partitions: i32,
+        actor: u32,
+    },
 }
 
 impl Record {
@@ -182,6 +192,7 @@ impl Record {
             | Record::BoundsLowered { actor, .. }
             | Record::Lost { actor, .. }
             | Record::BeyondEnd { actor, .. }
+            | Record::StreamAdopted { actor, .. }
             | Record::Expired { actor, .. } => Some(actor),
         }
     }
@@ -193,6 +204,7 @@ impl Record {
             Record::Group { name, .. } | Record::GroupDeleted { name, .. } => 16 + name.as_str().len(),
             Record::Stream { name, .. }
             | Record::StreamCreated { name, .. }
+            | Record::StreamAdopted { name, .. }
             | Record::StreamDeleted { name, .. } => 40 + name.as_str().len(),
             Record::Commit { position, .. } => 32 + position.committed.metadata.len(),
             Record::Membership { snapshot, .. } => 16 + snapshot.size_hint(),
@@ -321,6 +333,19 @@ mod tests {
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, include_str!("testdata/journal_row_v1.hex").trim());
         assert_eq!(codec::open::<Row>(ROW_VERSION, &42u64.to_be_bytes(), &bytes), Ok(row));
+    }
+
+    /// The same for the kind that came with gateways that know their cluster's topics.
+    #[test]
+    fn rows_with_adopted_streams_stay_readable() {
+        let (tenant, name) = (TenantId(1), StreamName::new("s").unwrap());
+        let adopted =
+            Record::StreamAdopted { no: 4, tenant, name, topic_id: [9; 16], partitions: 3, actor: 0 };
+        let row = Row { at_ms: 3_000, actors: vec![Arc::new(Actor::named("c"))], records: vec![adopted] };
+        let bytes = codec::seal(ROW_VERSION, &44u64.to_be_bytes(), &row);
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, include_str!("testdata/journal_row_v1_adopted.hex").trim());
+        assert_eq!(codec::open::<Row>(ROW_VERSION, &44u64.to_be_bytes(), &bytes), Ok(row));
     }
 
     /// The same for the kinds that came with logs in memory.

@@ -203,7 +203,7 @@ impl Decider<'_> {
         }
     }
 
-    fn partitions_fit(&self, more: u64, held: &Sizes, added: &Sizes) -> Result<(), Refusal> {
+    pub(super) fn partitions_fit(&self, more: u64, held: &Sizes, added: &Sizes) -> Result<(), Refusal> {
         let limit = self.limits.max_tenant_partitions;
         if more > 0 && held.partitions + added.partitions + more > limit {
             return Err(Refusal::LimitReached { what: "partitions", limit });

@@ -183,6 +183,9 @@ impl Table {
             Record::StreamCreated { no, tenant, name, topic_id, partitions, .. } => {
                 self.add_stream(no, Stream::new(tenant, name, topic_id, partitions))
             }
+            Record::StreamAdopted { no, tenant, name, topic_id, partitions, .. } => {
+                self.adopt_stream(no, Stream::new(tenant, name, topic_id, partitions))
+            }
             Record::StreamGrown { no, partitions, .. } => self.grow(no, partitions),
             Record::StreamDeleted { no, forget, .. } => {
                 forget.into_iter().for_each(|no| self.forget(no));
@@ -281,7 +284,7 @@ impl Table {
         if partition < known.partitions { Ok(()) } else { self.grow(stream, partition.saturating_add(1)) }
     }
 
-    fn grow(&mut self, stream: StreamNo, partitions: i32) -> Result<(), String> {
+    pub(super) fn grow(&mut self, stream: StreamNo, partitions: i32) -> Result<(), String> {
         let known = self.streams.get_mut(&stream).ok_or_else(|| format!("stream {stream} is not known"))?;
         let grown = u64::try_from(partitions.saturating_sub(known.partitions)).unwrap_or(0);
         known.partitions = known.partitions.max(partitions);

@@ -1,13 +1,17 @@
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.consumer.CommitFailedException;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -19,6 +23,8 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.RebalanceInProgressException;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
@@ -30,6 +36,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
  *        or Witness HOST:PORT share TOPIC GROUP COUNT
  *        or Witness HOST:PORT transact TOPIC GROUP COUNT TO
  *        or Witness HOST:PORT rewind TOPIC GROUP OFFSET TO
+ *        or Witness HOST:PORT often TOPIC GROUP
  */
 public final class Witness {
     private static final Duration PATIENCE = Duration.ofSeconds(60);
@@ -52,6 +59,7 @@ public final class Witness {
                     witness.consume(args[3], Integer.parseInt(args[4]), args.length > 5 ? args[5] : "classic");
             case "share" -> witness.share(args[3], Integer.parseInt(args[4]));
             case "transact" -> witness.transact(args[3], Integer.parseInt(args[4]), args[5]);
+            case "often" -> witness.often(args[3]);
             case "rewind" -> witness.rewind(args[3], Long.parseLong(args[4]), args[5]);
             default -> throw new IllegalArgumentException(args[1]);
         }
@@ -66,14 +74,17 @@ public final class Witness {
     }
 
     private KafkaConsumer<String, String> consumer(String group, String protocol) {
-        Map<String, Object> config = Map.of(
+        Map<String, Object> config = new HashMap<>(Map.of(
                 "bootstrap.servers", bootstrap,
                 "group.id", group,
                 "group.protocol", protocol,
                 "auto.offset.reset", "earliest",
                 "isolation.level", "read_committed",
                 "max.poll.records", "50",
-                "enable.auto.commit", "false");
+                "enable.auto.commit", "false"));
+        if (protocol.equals("classic")) {
+            config.put("heartbeat.interval.ms", "500");
+        }
         return new KafkaConsumer<>(config, new StringDeserializer(), new StringDeserializer());
     }
 
@@ -109,6 +120,50 @@ public final class Witness {
                 }
             }
             kafka.commitSync();
+        }
+    }
+
+    /** Prints what it reads until SIGTERM, and commits after each poll. */
+    private void often(String group) {
+        AtomicBoolean ended = new AtomicBoolean();
+        Thread main = Thread.currentThread();
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            ended.set(true);
+            try {
+                main.join();
+            } catch (InterruptedException ignored) {
+                Thread.currentThread().interrupt();
+            }
+        }));
+        try (KafkaConsumer<String, String> kafka = consumer(group, "classic")) {
+            kafka.subscribe(List.of(topic), new ConsumerRebalanceListener() {
+                @Override
+                public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
+                    if (!partitions.isEmpty()) {
+                        System.out.println("assigned");
+                    }
+                }
+
+                @Override
+                public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+                }
+
+                @Override
+                public void onPartitionsLost(Collection<TopicPartition> partitions) {
+                    System.out.println("lost");
+                }
+            });
+            while (!ended.get()) {
+                ConsumerRecords<String, String> records = kafka.poll(POLL);
+                records.forEach(one -> System.out.println("value " + one.value()));
+                try {
+                    if (!records.isEmpty()) {
+                        kafka.commitSync();
+                    }
+                } catch (CommitFailedException | RebalanceInProgressException | TimeoutException error) {
+                    System.out.println("not committed " + error.getClass().getSimpleName());
+                }
+            }
         }
     }
 

@@ -3,11 +3,13 @@
 usage: records.py confluent|kafka-python|aiokafka HOST:PORT produce TOPIC PARTITIONS COUNT
        records.py confluent|kafka-python|aiokafka HOST:PORT consume TOPIC GROUP COUNT [consumer]
        records.py confluent|kafka-python HOST:PORT follow TOPIC GROUP
+       records.py confluent HOST:PORT often TOPIC GROUP
 
 `produce` writes COUNT records, key K and value vK, record K to partition K modulo PARTITIONS, and ends when all are
 acknowledged. `consume` joins the group, prints `PARTITION OFFSET KEY VALUE` for each of COUNT records, commits, leaves.
 `consumer` chooses the newer group protocol (KIP-848), where the library has it. `follow` prints `assigned` and `value VALUE`
-until SIGTERM, and commits where it is when it loses partitions and when it leaves: no record is anybody's twice.
+until SIGTERM, and commits where it is when it loses partitions and when it leaves: no record is anybody's twice. `often` does
+it all the time, too, and gives up what it is told that it has lost.
 """
 
 import asyncio
@@ -89,7 +91,11 @@ def confluent_consume(bootstrap, topic, group, count, protocol):
     kafka.close()
 
 
-def confluent_follow(bootstrap, topic, group, wanted):
+def confluent_often(bootstrap, topic, group, wanted):
+    confluent_follow(bootstrap, topic, group, wanted, every_s=0.1)
+
+
+def confluent_follow(bootstrap, topic, group, wanted, every_s=None):
     from confluent_kafka import Consumer, KafkaException, TopicPartition
 
     kafka = Consumer({
@@ -109,9 +115,22 @@ def confluent_follow(bootstrap, topic, group, wanted):
             kafka.commit(offsets=offsets, asynchronous=False)
             done.clear()
 
-    kafka.subscribe([topic], on_assign=lambda _, tps: say_assigned(tps), on_revoke=lambda *_: commit())
+    kafka.subscribe(
+        [topic],
+        on_assign=lambda _, tps: say_assigned(tps),
+        on_revoke=lambda *_: commit(),
+        on_lost=lambda *_: (done.clear(), print("lost", flush=True)),
+    )
+    last = time.monotonic()
     while wanted():
         message = kafka.poll(0.1)
+        if every_s and time.monotonic() - last > every_s:
+            last = time.monotonic()
+            try:
+                commit()
+            except KafkaException as error:
+                # Amid a rebalance; what is lost is told by itself.
+                print("not committed", error.args[0].name(), flush=True)
         if message is None:
             continue
         if message.error():
@@ -219,8 +238,8 @@ library, bootstrap, role, topic, *rest = sys.argv[1:]
 library = library.replace("-", "_")
 if role == "produce":
     globals()[f"{library}_produce"](bootstrap, topic, int(rest[0]), int(rest[1]))
-elif role == "follow":
-    globals()[f"{library}_follow"](bootstrap, topic, rest[0], until_sigterm())
+elif role in ("follow", "often"):
+    globals()[f"{library}_{role}"](bootstrap, topic, rest[0], until_sigterm())
 else:
     protocol = rest[2] if len(rest) > 2 else "classic"
     globals()[f"{library}_consume"](bootstrap, topic, rest[0], int(rest[1]), protocol)

@@ -123,6 +123,11 @@ impl World {
         self.server = Some(self.home.start());
     }
 
+    /// The same, where it was.
+    pub fn start_at(&mut self, address: SocketAddr) {
+        self.server = Some(self.home.start_on(address));
+    }
+
     #[track_caller]
     pub fn commit(&mut self, group: &str, at: At<'_>, value: impl Into<Value>) -> Verdict {
         self.client().commit(group, at, value)
