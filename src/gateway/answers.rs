@@ -109,15 +109,11 @@ impl Answers<'_> {
                 let mut settling = under_way.answered(frame).map_err(unreadable)?;
                 let answer = settling.answer.take();
                 let answer = answer.as_deref().unwrap_or(&piece.bytes);
-                if settling.comes_first() {
-                    settling.settle().await;
-                    Ok(self.pump.insert(answer).await?)
-                } else {
-                    let sent = self.pump.insert(answer).await;
-                    // A disk that hangs must not hold up who is only observed. The turn goes with it, so there is one a group.
-                    tokio::spawn(settling.settle());
-                    Ok(sent?)
-                }
+                let sent = self.pump.insert(answer).await;
+                // The cluster has it, and the next commit of the group waits for the turn: nobody is judged without it. After a
+                // crash the cluster is asked. So the journal holds up no client, and there is one of these a group.
+                tokio::spawn(settling.settle());
+                Ok(sent?)
             }
             Expect::Positions(_) if size > MOST_READ_BYTES => {
                 if self.pump.pass(4 + size).await? {

@@ -370,11 +370,6 @@ impl UnderWay {
 }
 
 impl Settling {
-    /// Whether what the cluster has taken is to be kept before the client is told: somebody may be refused by it.
-    pub(in crate::gateway) fn comes_first(&self) -> bool {
-        is_strict(&self.under_way.modes)
-    }
-
     /// The floors follow what the cluster has taken; the turn ends.
     pub(in crate::gateway) async fn settle(mut self) {
         let UnderWay { seat, tenant, head, asked, modes, plans, actor, held } = &mut *self.under_way;
