@@ -25,6 +25,10 @@ use crate::model::op::{Actor, CommitItem};
 const TICK: Duration = Duration::from_secs(1);
 /// Groups that are looked at one by one in a tick.
 const MOST_IN_A_TICK: usize = 100;
+/// Failures in a tick after which the rest waits for the next one.
+const MOST_ERRORS: usize = 3;
+/// Groups on both sides of which it is kept what the cluster had before.
+const MOST_KEPT: usize = 1_000;
 /// Groups that it is remembered of when they were looked at last, or are to be looked at.
 const MOST_NOTED: usize = 10_000;
 /// Who takes over what members in the cluster have committed.
@@ -183,22 +187,23 @@ impl Inner {
                 let mut noted = lock(&self.both.noted);
                 (Noted::take(&mut noted.suspects), Noted::take(&mut noted.come))
             };
-            let mut result = Ok(());
+            // One group that cannot be asked about does not stop the others; a cluster that cannot be asked does.
+            let mut errors = Vec::new();
             for (key, member) in come {
-                if result.is_ok() {
-                    result = Box::pin(self.leave_there(&key, &member)).await;
+                if errors.len() < MOST_ERRORS {
+                    errors.extend(Box::pin(self.leave_there(&key, &member)).await.err());
                 }
             }
             for key in suspects.into_iter().chain(self.both_due()) {
-                if result.is_ok() {
-                    result = Box::pin(self.look_at(&key)).await;
+                if errors.len() < MOST_ERRORS {
+                    errors.extend(Box::pin(self.look_at(&key)).await.err());
                 }
             }
-            if looked.elapsed() >= interval {
+            if looked.elapsed() >= interval && errors.len() < MOST_ERRORS {
                 looked = Instant::now();
-                result = result.and(Box::pin(self.look_at_all()).await);
+                errors.extend(Box::pin(self.look_at_all()).await.err());
             }
-            if let Err(why) = result {
+            if let Some(why) = errors.pop() {
                 self.count("both_sides_not_asked");
                 if let Some(left_out) = self.lines.take() {
                     tracing::warn!(
@@ -259,7 +264,8 @@ impl Inner {
             }
             Some(described) => {
                 let held = self.config.own.both_sides == BothSides::Refuse;
-                let before = if held && self.config.own.import {
+                let room = self.both.count.load(Ordering::Relaxed) < MOST_KEPT;
+                let before = if held && room && self.config.own.import {
                     let offsets = link.cluster.offsets(&key.1, None).await?;
                     Some(
                         offsets

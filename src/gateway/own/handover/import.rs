@@ -32,6 +32,8 @@ const MOST_AT_ONCE: usize = 4;
 const MOST_IN_QUESTION: usize = 10_000;
 /// How long "not yet" stands before the cluster is asked again.
 const NOT_YET_STANDS: Duration = Duration::from_millis(500);
+/// How often the log says why one and the same group is not ours yet.
+const SAY_EVERY: Duration = Duration::from_secs(30);
 /// Who brings positions over: what the journal says.
 pub(super) const BROUGHT: &str = "offsetd gateway: brought over from the cluster";
 
@@ -43,7 +45,14 @@ pub(super) struct Questions {
 }
 
 #[derive(Debug)]
-enum Question {
+struct Question {
+    stands: Stands,
+    /// When the log said last why it is not yet, and what.
+    said: Option<(Instant, &'static str)>,
+}
+
+#[derive(Debug)]
+enum Stands {
     Asking(watch::Receiver<Option<Standing>>),
     NotYet { until: Instant },
 }
@@ -121,8 +130,11 @@ impl Questions {
 
 impl Inner {
     pub(super) async fn first_sight(self: &Arc<Self>, tenant: TenantId, group: &str) -> Standing {
-        // A name that no group can have is refused by whoever asked.
+        // A name that no group of the cluster can have is refused, or kept, by whoever asked.
         let Ok(name) = GroupName::new(group) else { return Standing::Ours };
+        if group.is_empty() {
+            return Standing::Ours;
+        }
         let key = (tenant, Arc::<str>::from(group));
         let Some(mut answer) = self.question(&key, name) else { return Standing::NotYet };
         let answered = timeout(self.patience(), answer.wait_for(Option::is_some)).await;
@@ -135,60 +147,61 @@ impl Inner {
     /// The question about a group, asked now if nobody has; `None`: not yet.
     fn question(self: &Arc<Self>, key: &Key, name: GroupName) -> Option<watch::Receiver<Option<Standing>>> {
         let mut open = self.questions.lock();
-        match open.get(key) {
+        match open.get(key).map(|question| &question.stands) {
             // One whose task is gone is asked again.
-            Some(Question::Asking(answer)) if answer.has_changed().is_ok() => return Some(answer.clone()),
-            Some(Question::NotYet { until }) if Instant::now() < *until => return None,
+            Some(Stands::Asking(answer)) if answer.has_changed().is_ok() => return Some(answer.clone()),
+            Some(Stands::NotYet { until }) if Instant::now() < *until => return None,
             _ => {}
         }
         if open.len() >= MOST_IN_QUESTION && !open.contains_key(key) {
             let now = Instant::now();
-            open.retain(|_, question| !matches!(question, Question::NotYet { until } if *until <= now));
+            open.retain(|_, it| !matches!(it.stands, Stands::NotYet { until } if until <= now));
             if open.len() >= MOST_IN_QUESTION {
                 self.count("busy");
                 return None;
             }
         }
         let (told, answer) = watch::channel(None);
-        open.insert(key.clone(), Question::Asking(answer.clone()));
+        let said = open.get(key).and_then(|question| question.said);
+        open.insert(key.clone(), Question { stands: Stands::Asking(answer.clone()), said });
         drop(open);
         let (inner, key) = (self.clone(), key.clone());
         tokio::spawn(async move {
-            let standing = Box::pin(inner.bring(&key, &name)).await;
-            {
-                let mut open = inner.questions.lock();
-                match standing {
-                    Standing::Ours => _ = open.remove(&key),
-                    Standing::NotYet => {
-                        let until = Instant::now() + NOT_YET_STANDS;
-                        open.insert(key, Question::NotYet { until });
-                    }
-                }
-            }
+            let not_yet = Box::pin(inner.bring(&key, &name)).await.err();
+            let standing = if not_yet.is_none() { Standing::Ours } else { Standing::NotYet };
+            inner.answered(key, not_yet);
             told.send_replace(Some(standing));
         });
         Some(answer)
     }
 
-    async fn bring(&self, key: &Key, name: &GroupName) -> Standing {
+    /// What was found out stands for a while; the log says why, when it is news or has not been said for long.
+    fn answered(&self, key: Key, not_yet: Option<NotYet>) {
+        let (now, mut open) = (Instant::now(), self.questions.lock());
+        let said = open.remove(&key).and_then(|question| question.said);
+        let Some(why) = not_yet else { return };
+        self.count(why.as_str());
+        let is_news = said.is_none_or(|(at, what)| what != why.as_str() || now - at >= SAY_EVERY);
+        let line = if is_news { self.lines.take() } else { None };
+        let said = line.map_or(said, |_| Some((now, why.as_str())));
+        let group = key.1.clone();
+        open.insert(key, Question { stands: Stands::NotYet { until: now + NOT_YET_STANDS }, said });
+        drop(open);
+        if let Some(left_out) = line {
+            tracing::warn!(group = cut(&group), left_out, "a group is not ours yet: {why}");
+        }
+    }
+
+    async fn bring(&self, key: &Key, name: &GroupName) -> Result<(), NotYet> {
         // Another question may have been answered between the look at the mark and this one.
         if self.marks.has(key.0, &key.1).unwrap_or(false) {
-            return Standing::Ours;
+            return Ok(());
         }
-        let why = match self.try_to_bring(key.0, name).await {
-            Ok(positions) => {
-                self.count("brought_over");
-                let group = cut(name.as_str());
-                tracing::info!(group, positions, "a group is ours: its positions were brought over");
-                return Standing::Ours;
-            }
-            Err(why) => why,
-        };
-        self.count(why.as_str());
-        if let Some(left_out) = self.lines.take() {
-            tracing::warn!(group = cut(name.as_str()), left_out, "a group is not ours yet: {why}");
-        }
-        Standing::NotYet
+        let positions = self.try_to_bring(key.0, name).await?;
+        self.count("brought_over");
+        let group = cut(name.as_str());
+        tracing::info!(group, positions, "a group is ours: its positions were brought over");
+        Ok(())
     }
 
     /// Answers how many positions came.
