@@ -30,6 +30,7 @@ mod gaps;
 mod gateway;
 mod gateway_scripted;
 mod gateway_store;
+mod gateway_watch;
 mod guard;
 mod heartbeat;
 mod hostile;
