@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use crate::support::*;
 
-const METADATA: i16 = 3;
-const COMMIT: i16 = 8;
-const OFFSET_FETCH: i16 = 9;
-const API_VERSIONS: i16 = 18;
+pub(crate) const METADATA: i16 = 3;
+pub(crate) const COMMIT: i16 = 8;
+pub(crate) const OFFSET_FETCH: i16 = 9;
+pub(crate) const API_VERSIONS: i16 = 18;
 
 /// A request as a broker gets it.
-struct Asked {
-    key: i16,
-    version: i16,
+pub(crate) struct Asked {
+    pub(crate) key: i16,
+    pub(crate) version: i16,
     correlation: [u8; 4],
     /// All behind the correlation id.
     rest: Vec<u8>,
@@ -41,7 +41,7 @@ fn read(stream: &mut TcpStream) -> Option<Asked> {
 }
 
 /// A frame with this body.
-fn answer(asked: &Asked, body: &[u8]) -> Vec<u8> {
+pub(crate) fn answer(asked: &Asked, body: &[u8]) -> Vec<u8> {
     let size = u32::try_from(4 + body.len()).must("be small");
     [&size.to_be_bytes()[..], &asked.correlation, body].concat()
 }
@@ -94,7 +94,9 @@ fn metadata(brokers: &[(i32, &str, u16)]) -> Vec<u8> {
     body
 }
 
-fn gateway(script: impl Fn(&Asked, SocketAddr) -> Option<Vec<u8>> + Send + Sync + 'static) -> World {
+pub(crate) fn gateway(
+    script: impl Fn(&Asked, SocketAddr) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> World {
     let upstream = broker(Arc::new(script));
     let toml = "[gateway]\nask_timeout_ms = 500";
     World::at(Home::new().gateway(upstream).config(toml).argument("--guard", "reject").with_admin())
@@ -224,12 +226,12 @@ fn commit_body(group: &str, offset: i64) -> Vec<u8> {
 
 const ONE_PARTITION: [u8; 15] = [0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0];
 
-fn committed(asked: &Asked, code: i16) -> Vec<u8> {
+pub(crate) fn committed(asked: &Asked, code: i16) -> Vec<u8> {
     answer(asked, &[&ONE_PARTITION[..], &code.to_be_bytes()].concat())
 }
 
 /// An answer to the gateway's own OffsetFetch, version 5.
-fn fetched(asked: &Asked, offset: i64) -> Vec<u8> {
+pub(crate) fn fetched(asked: &Asked, offset: i64) -> Vec<u8> {
     let body =
         [&[0; 4], &ONE_PARTITION[..], &offset.to_be_bytes(), &[0xff; 4], &[0, 0], &[0, 0], &[0, 0]].concat();
     answer(asked, &body)
@@ -241,7 +243,7 @@ fn code(client: &mut Client) -> i16 {
     i16::from_be_bytes(number(&frame[frame.len() - 2..]))
 }
 
-fn commit(client: &mut Client, offset: i64) -> i16 {
+pub(crate) fn commit(client: &mut Client, offset: i64) -> i16 {
     client.send_payload(&request(COMMIT, 2, 77, &commit_body("g", offset)));
     code(client)
 }

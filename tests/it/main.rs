@@ -32,6 +32,7 @@ mod gateway_own;
 mod gateway_own_acl;
 mod gateway_scripted;
 mod gateway_store;
+mod gateway_watch;
 mod guard;
 mod health;
 mod heartbeat;
