@@ -13,7 +13,8 @@ use crate::admin::view::{EventView, WhoView, WhyView};
 const AFTER_HELP: &str = "\
 JSON: tenant, group, stream, partition, position: {offset, leader_epoch, metadata, committed_at, committed_at_ms,
 committed_by}, guard, floor, events and earlier: as refusals of `offsetd refusals`. What an event is: committed; excused,
-observed, unguarded (went back, and were stored); refused, clamped (were not); offset_deleted, group_deleted, baseline, lost.";
+observed, unguarded (went back, and were stored); refused, clamped (were not); offset_deleted, group_deleted, baseline, lost,
+stream_deleted, stream_adopted (by a gateway: it is an incarnation of a topic of its cluster).";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]

@@ -223,7 +223,7 @@ fn changed(
     let at = answer_body(frame, api.answer_header(*version))?;
     let body = frame.get(at..).unwrap_or_default();
     let rewritten = match api.way {
-        Way::ApiVersions => rewrite::api_versions(body, *version, own)?,
+        Way::ApiVersions if own => rewrite::api_versions(body, *version, own)?,
         _ => rewrite::rewrite(api.key, *version, api.flexible(*version), body, told)?,
     };
     let mut bytes = Vec::with_capacity(4 + at + rewritten.bytes.len());

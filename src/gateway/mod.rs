@@ -77,7 +77,7 @@ struct Shared {
     /// Whoever has the store, if there is one.
     keeper: Arc<Keeper>,
     /// What is learned of the cluster, and who is asked what it knows.
-    watch: Watch,
+    watch: Arc<Watch>,
     lines: Quota,
 }
 
@@ -178,6 +178,7 @@ impl Gateway {
         keeping.spawn(keeper.clone().run());
         let ask = Duration::from_millis(gateway.ask_timeout_ms);
         let watch = Watch::new(gateway.watch.clone(), ask, keeper.clone(), tenant.clone(), &gateway_metrics);
+        let watch = Arc::new(watch);
         let guard = Guard::new(
             keeper.clone(),
             GuardPolicy::new(config),
@@ -185,6 +186,7 @@ impl Gateway {
             metrics.tenant(&config.tenant),
             gateway_metrics.clone(),
             ask,
+            watch.clone(),
         );
         let own = (gateway.mode == GatewayMode::Own)
             .then(|| Arc::new(Own::new(config, keeper.clone(), &metrics, gateway_metrics.clone())));

@@ -40,6 +40,7 @@ pub(super) fn rewrite(
         Ok(ApiKey::FindCoordinator) => find_coordinator(&mut cursor, version, flexible, addresses),
         Ok(ApiKey::DescribeCluster) => describe_cluster(&mut cursor, version, addresses),
         Ok(ApiKey::DescribeConfigs) => configs::rewrite(&mut cursor, version, flexible),
+        Ok(ApiKey::ApiVersions) => return versions::rewrite(body, version, false),
         Ok(ApiKey::Produce) => produce(&mut cursor, version, addresses),
         Ok(ApiKey::ShareFetch) => share_fetch(&mut cursor, addresses),
         Ok(ApiKey::ShareAcknowledge) => share_acknowledge(&mut cursor, version, addresses),

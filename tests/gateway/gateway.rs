@@ -130,6 +130,16 @@ impl Gateway {
         answer
     }
 
+    /// What a subcommand of offsetd says of it, as JSON: these words, asked of its admin listener.
+    pub fn told(&self, words: &[&str]) -> serde_json::Value {
+        let admin = format!("http://{}", self.admin);
+        let words = [words, &["--admin", &admin, "--output", "json"]].concat();
+        let output = Command::new(&self.command[0]).args(&words).output().expect("run offsetd");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "offsetd {words:?}: {errors}");
+        serde_json::from_slice(&output.stdout).expect("read the JSON of offsetd")
+    }
+
     /// The program's process id.
     pub fn id(&self) -> u32 {
         self.process.as_ref().expect("it runs").id()

@@ -29,6 +29,7 @@ mod server;
 mod speed;
 mod through;
 mod tools;
+mod watched;
 mod wire;
 
 use std::io::Write;

@@ -376,6 +376,12 @@ impl Settling {
                 seat.open.sure.note(&asked.group, &taken);
             }
             for (index, verdict) in indexes.into_iter().zip(&verdicts) {
+                // The topic was gone once, and is there again: the cluster has just taken a commit on it.
+                if let (Err(Refusal::UnknownStream), Some((name, _))) =
+                    (&verdict.result, asked.items().nth(index))
+                {
+                    seat.guard.watch.ask_later(seat.tenant, name);
+                }
                 seat.guard.counted(asked, index, verdict, actor);
             }
         }

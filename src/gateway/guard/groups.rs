@@ -78,6 +78,14 @@ impl Handle {
         Some(Held { handle: self, _turn: turn, settled: false })
     }
 
+    /// A turn, if none has begun since it was [`turns`](Self::turns).
+    pub(super) fn turn_if(self, turns: u64) -> Option<Held> {
+        let turn = self.group.turn.clone().try_lock_owned().ok()?;
+        // Nobody else counts while we have it.
+        let same = self.group.turns.compare_exchange(turns, turns + 1, Ordering::AcqRel, Ordering::Acquire);
+        same.ok().map(|_| Held { handle: self, _turn: turn, settled: false })
+    }
+
     /// How many turns have begun and ended; `None` amid one.
     pub(super) fn turns(&self) -> Option<u64> {
         let free = self.group.turn.try_lock().is_ok();
@@ -138,6 +146,24 @@ mod tests {
         assert_eq!(groups.handle("g").turns(), None);
         first.settle();
         drop(first);
+        assert!(groups.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_another_came_before_is_none() {
+        let groups = Arc::new(Groups::default());
+        let (early, late) = (groups.handle("g"), groups.handle("g"));
+        let turns = early.turns().unwrap();
+        let mut between = groups.handle("g").turn(SOON).await.unwrap();
+        assert!(early.turn_if(turns).is_none(), "amid one");
+        between.settle();
+        drop(between);
+        let now = late.turns().unwrap();
+        assert!(groups.handle("g").turn_if(turns).is_none(), "after one");
+        let mut held = late.turn_if(now).unwrap();
+        assert!(!held.is_unsure(), "those that were none leave nothing behind");
+        held.settle();
+        drop(held);
         assert!(groups.lock().is_empty());
     }
 

@@ -6,6 +6,7 @@ mod commit;
 mod groups;
 mod member;
 pub(super) mod messages;
+mod polled;
 mod positions;
 mod sure;
 mod takings;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, timeout};
 
 use super::keeper::{Keeper, Open};
+use super::watch::Watch;
 use crate::coordinator::guard::GuardPolicy;
 use crate::coordinator::quota::Quota;
 use crate::coordinator::{Coordinator, Ticket};
@@ -28,6 +30,7 @@ use groups::Groups;
 use positions::{Places, Seen};
 
 pub(super) use commit::UnderWay;
+pub(super) use polled::Polled;
 pub(super) use sure::Sure;
 pub(super) use takings::{Fetching, MOST_READ_BYTES, Taking};
 
@@ -43,6 +46,7 @@ pub(super) struct Guard {
     lines: Quota,
     /// How long the store has to answer.
     patience: Duration,
+    watch: Arc<Watch>,
 }
 
 /// The guard with a store: for one commit, or one answer.
@@ -61,9 +65,10 @@ impl Guard {
         meter: TenantMeter,
         metrics: Arc<GatewayMetrics>,
         patience: Duration,
+        watch: Arc<Watch>,
     ) -> Self {
         let (groups, lines) = (Arc::default(), Quota::default());
-        Self { keeper, policy, tenant_name, groups, meter, metrics, lines, patience }
+        Self { keeper, policy, tenant_name, groups, meter, metrics, lines, patience, watch }
     }
 
     /// With the store as it is now; `None` if there is none.
@@ -123,8 +128,7 @@ impl Seat {
     }
 
     /// Makes the floors of a group what the cluster has, wherever the two differ. `all`: a position that the cluster does not
-    /// have is taken away too. False if the store
-    /// cannot.
+    /// have is taken away too. False if the store cannot.
     async fn follow(&self, group: &str, seen: &Places, all: bool) -> bool {
         let guard = &self.guard;
         let mut gone = Vec::new();
@@ -158,12 +162,14 @@ impl Seat {
                     }
                     let proposal =
                         Proposal { offset: *offset, leader_epoch: *leader_epoch, metadata: metadata.clone() };
-                    // The cluster has it: whatever it is, it is true.
+                    // The cluster has it: whatever it is, it is true. That it went back is told as a commit that went back.
+                    let back = stands.is_some_and(|stands| stands > *offset);
+                    let mode = if back { Mode::Observe } else { Mode::Off };
                     items.push(CommitItem {
                         stream,
                         partition: *partition,
                         proposal,
-                        mode: Mode::Off,
+                        mode,
                         beyond_end: BeyondEnd::Accept,
                     });
                 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use super::upstream::{Trouble, connect};
 use super::{Standing, Streams, Watch, bounds, streams};
 use crate::client::{Broker, Cluster, Error, Known};
 use crate::coordinator::Coordinator;
@@ -169,11 +170,11 @@ pub(super) async fn run(shared: &Shared) {
         let asking = async {
             let mut connected = match cluster.take() {
                 Some(cluster) => cluster,
-                None => shared.cluster().await?,
+                None => connect(shared).await?,
             };
             missed = round(watch, &open.coordinator, &mut connected, known, &missed, &mut ends).await?;
             cluster = Some(connected);
-            Ok::<_, Error>(())
+            Ok::<_, Trouble>(())
         };
         match asking.await {
             Ok(()) => standing.went_well(),

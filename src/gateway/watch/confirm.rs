@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::catalogue::{keep, look};
+use super::upstream::{Trouble, connect};
 use super::{Standing, Streams, Unasked};
 use crate::client::Cluster;
 use crate::gateway::Shared;
@@ -16,8 +17,8 @@ use crate::model::names::{StreamName, TenantId};
 pub(super) const MOST_WAITING: usize = 1_024;
 /// Questions that share one.
 const TOGETHER: usize = 256;
-/// Between two questions for the same topic.
-const EVERY: Duration = Duration::from_millis(200);
+/// Between two questions for the same topic: a zombie in a loop costs the cluster a hundred small ones a second at most.
+const EVERY: Duration = Duration::from_millis(10);
 /// After an error nobody is asked for so long.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -99,11 +100,11 @@ async fn ask(
     let asking = async {
         let mut connected = match cluster.take() {
             Some(cluster) => cluster,
-            None => shared.cluster().await?,
+            None => connect(shared).await?,
         };
         let looked = look(&mut connected, names, &known).await?;
         *cluster = Some(connected);
-        Ok::<_, crate::client::Error>(looked)
+        Ok::<_, Trouble>(looked)
     };
     let looked = match asking.await {
         Ok(looked) => looked,

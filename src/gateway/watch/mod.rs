@@ -7,6 +7,7 @@ mod bounds;
 mod catalogue;
 mod confirm;
 mod positions;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,8 +78,8 @@ impl Watch {
     /// Asks the cluster now for these topics, and adopts what it says: one that was made anew is another incarnation, with no
     /// positions. One that it does not have stays as it is, and one that no topic can be called is passed over. `Ok`: what
     /// the store has of them is what the cluster had after the call began. Questions that come while one is under way share
-    /// the next, and a topic is asked for a few times a second at most, so this may wait as long.
-    #[allow(dead_code, reason = "mode own asks")]
+    /// the next, and a topic is asked for a hundred times a second at most, so this may wait as long.
+    #[allow(dead_code, reason = "who asks names a tenant")]
     pub(super) async fn confirm(&self, topics: &[&str]) -> Result<(), Unasked> {
         self.confirm_for(None, topics).await
     }
@@ -97,6 +98,15 @@ impl Watch {
         match timeout(self.patience, answer).await {
             Ok(Ok(answer)) => answer,
             _ => Err(Unasked),
+        }
+    }
+
+    /// Asks for a topic that the store does not know, or not any more, and the cluster has; nobody waits.
+    pub(super) fn ask_later(&self, tenant: TenantId, topic: &str) {
+        if let (true, Ok(topic)) = (self.is_on(), StreamName::new(topic)) {
+            let (done, _) = oneshot::channel();
+            // If too many wait, the next commit asks again.
+            let _ = self.questions.try_send(Question { tenant: Some(tenant), topics: vec![topic], done });
         }
     }
 

@@ -35,9 +35,8 @@ struct There {
 }
 
 fn config(dir: &Path) -> Config {
-    let mut config = Config::default();
-    config.listen = "127.0.0.1:0".to_owned();
-    config.data_dir = dir.to_owned();
+    let (listen, data_dir) = ("127.0.0.1:0".to_owned(), dir.to_owned());
+    let mut config = Config { listen, data_dir, ..Config::default() };
     config.groups.min_session_timeout_ms = 1;
     config.gateway.own.both_sides_interval_ms = 200;
     config.gateway.own.mirror_interval_ms = 100;
