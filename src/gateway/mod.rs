@@ -42,7 +42,6 @@ use crate::config::{Config, ConfigError, GatewayConfig, GatewayMode, ServerConfi
 use crate::coordinator::guard::GuardPolicy;
 use crate::coordinator::quota::Quota;
 use crate::metrics::{GatewayMetrics, Metrics};
-use crate::model::names::TenantId;
 use crate::server::ServeError;
 use crate::tls::{Acceptor, Connector};
 use brokers::{Brokers, NEW_LISTENERS, NewListener, Ports, bind};
@@ -107,14 +106,6 @@ impl Shared {
         }
         all
     }
-
-    /// The tenant of whom the cluster has found to be of this name; empty: of nobody that it knows. `None` while there is no
-    /// store, in which tenants have their numbers.
-    #[allow(dead_code, reason = "mode own asks for it, which is being built")]
-    fn tenant_of(&self, principal: &str) -> Option<(TenantId, Arc<str>)> {
-        let name = &self.principals.tenant_of(principal).name;
-        Some((self.keeper.now()?.tenant(name)?, name.clone()))
-    }
 }
 
 /// A gateway that listens.
@@ -171,6 +162,11 @@ impl Gateway {
         let server = &config.server;
         let patience = Duration::from_millis(server.request_read_timeout_ms);
         let principals = Principals::new(config, &metrics);
+        if gateway.mode == GatewayMode::Own && principals.names().len() > 1 {
+            let why = "names another tenant than `tenant`; with mode own all clients are of one tenant so far: leave it out, or run a \
+                       gateway for each tenant";
+            return Err(ConfigError { place: "gateway.tenants".to_owned(), why: why.to_owned() }.into());
+        }
         metrics.gauges.start_seconds.set(SystemClock.now_ms() as f64 / 1e3);
         let turns = ["store_opened", "store_lost"].map(|what| gateway_metrics.guard(what));
         let keeper = Arc::new(Keeper::new(config, metrics.clone(), principals.names(), turns));

@@ -1,5 +1,5 @@
-//! Whose client somebody is: a tenant for each name, by the settings. A cluster's groups are everybody's, so with mode `guard` a
-//! tenant chooses what happens to its commits and has no positions of its own; with mode `own` its groups are its own.
+//! Whose client somebody is: a tenant for each name, by the settings. A cluster's groups are everybody's, so a tenant
+//! chooses what happens to its commits, with mode `guard`, and has no positions of its own.
 
 use std::sync::Arc;
 

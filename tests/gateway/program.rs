@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::server::Server;
-use crate::skipped;
+use crate::{installed, skipped};
 
 /// Above the programs' own patience, so that they can say what they wait for.
 const PATIENCE: Duration = Duration::from_secs(100);
@@ -81,6 +81,11 @@ impl Library {
     fn command(self, server: &Server) -> Command {
         let sources = root().join("tests/gateway");
         let mut command = match self {
+            // Kafka's own maker of tokens needs jackson, which is beside the broker and not with its clients.
+            Self::Java if server.account.as_ref().is_some_and(|who| who.starts_with("OAUTHBEARER")) => {
+                let broker = installed::installed().expect("the brokers run");
+                witness_beside(&format!(":{}/*", broker.display()))
+            }
             Self::Java => witness(),
             Self::Kcat => Command::new("kcat"),
             Self::Kafkajs => {
@@ -196,9 +201,14 @@ fn java_missing() -> Option<String> {
 
 /// The Java program, without its arguments.
 pub fn witness() -> Command {
+    witness_beside("")
+}
+
+/// The same with more jars behind its own.
+fn witness_beside(more: &str) -> Command {
     let classes = gateway_classes().join("classes");
     let mut command = Command::new("java");
-    let class_path = format!("{}:{}/java/lib/*", classes.display(), clients().display());
+    let class_path = format!("{}:{}/java/lib/*{more}", classes.display(), clients().display());
     command.args(["-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", &class_path, "Witness"]);
     command
 }
