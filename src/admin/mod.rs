@@ -43,6 +43,31 @@ pub struct State {
     turns: Turns,
     reading: Arc<Semaphore>,
     allow_changes: bool,
+    /// Whose client somebody is, where that goes by names.
+    whose: Option<Whose>,
+}
+
+type TenantOf = dyn Fn(&str) -> String + Send + Sync;
+
+/// Tells the tenant of a client by its name.
+#[derive(Clone)]
+pub struct Whose(Arc<TenantOf>);
+
+impl Whose {
+    /// By this function, which is quick.
+    pub fn new(tenant_of: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tenant_of))
+    }
+
+    fn is(&self, principal: &str) -> String {
+        (self.0)(principal)
+    }
+}
+
+impl std::fmt::Debug for Whose {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Whose(..)")
+    }
 }
 
 impl State {
@@ -69,6 +94,11 @@ impl State {
         Self { upstream: Some(answers), ..Self::on(coordinator, metrics, draining) }
     }
 
+    /// The same, where tenants go by the names of clients.
+    pub fn with_tenants(self, whose: Whose) -> Self {
+        Self { whose: Some(whose), ..self }
+    }
+
     fn on(
         coordinator: watch::Receiver<Standing>,
         metrics: Arc<Metrics>,
@@ -76,8 +106,8 @@ impl State {
     ) -> Self {
         let reading = Arc::new(Semaphore::new(READERS));
         let turns = Turns::default();
-        let (failed, upstream, allow_changes) = (None, None, false);
-        Self { coordinator, metrics, draining, failed, upstream, turns, reading, allow_changes }
+        let (failed, upstream, allow_changes, whose) = (None, None, false, None);
+        Self { coordinator, metrics, draining, failed, upstream, turns, reading, allow_changes, whose }
     }
 
     /// Who answers an operator's questions.

@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use super::view::{ErrorView, ExpiredView, RefusalsView, WhyView};
+use super::view::{ErrorView, ExpiredView, RefusalsView, WhyView, name_tenants};
 use crate::coordinator::Coordinator;
 use crate::model::names::NameError;
 use crate::model::seeing::MAX_EVENTS;
@@ -68,11 +68,13 @@ pub(super) async fn refusals(State(state): State<super::State>, RawQuery(query):
         let (tenant, limit) = (asked.tenant(), asked.limit()?);
         let group = asked.take("group");
         let after = asked.number("after", 0)?;
-        let coordinator = state.coordinator()?;
+        let (coordinator, whose) = (state.coordinator()?, state.whose.clone());
         let walk = move || {
             let found = coordinator.refusals(&tenant, group.as_deref(), after, limit).map_err(failed)?;
             let refusals = found.ok_or_else(|| no_tenant(&coordinator, &tenant))?;
-            Ok(RefusalsView::new(&tenant, &refusals))
+            let mut view = RefusalsView::new(&tenant, &refusals);
+            whose.iter().for_each(|whose| name_tenants(&mut view.refusals, whose));
+            Ok(view)
         };
         in_turn(&state.turns, walk).await
     })
@@ -103,11 +105,16 @@ pub(super) async fn why(State(state): State<super::State>, RawQuery(query): RawQ
         let group = asked.take("group").ok_or_else(missing("group"))?;
         let stream = asked.take("stream").ok_or_else(missing("stream"))?;
         let partition = asked.number("partition", 0)?;
-        let coordinator = state.coordinator()?;
+        let (coordinator, whose) = (state.coordinator()?, state.whose.clone());
         let walk = move || {
             let found = coordinator.why(&tenant, &group, &stream, partition, limit).map_err(failed)?;
             let (why, mode) = found.ok_or_else(|| no_tenant(&coordinator, &tenant))?;
-            Ok(WhyView::new((&tenant, &group, &stream, partition), &why, Some(mode)))
+            let mut view = WhyView::new((&tenant, &group, &stream, partition), &why, Some(mode));
+            if let Some(whose) = &whose {
+                name_tenants(&mut view.events, whose);
+                name_tenants(&mut view.earlier, whose);
+            }
+            Ok(view)
         };
         in_turn(&state.turns, walk).await
     })

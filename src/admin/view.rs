@@ -20,6 +20,9 @@ pub struct WhoView {
     pub host: String,
     /// Its member id; empty for a simple consumer.
     pub member_id: String,
+    /// Whose client a gateway takes it for, by its settings as they are now; left out elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
 }
 
 impl From<&Actor> for WhoView {
@@ -29,6 +32,7 @@ impl From<&Actor> for WhoView {
             client_id: actor.client_id.to_string(),
             host: actor.host.to_string(),
             member_id: actor.member_id.to_string(),
+            tenant: None,
         }
     }
 }
@@ -132,6 +136,13 @@ impl Said {
             EventKind::StreamDeleted { .. } => bare("stream_deleted"),
             EventKind::BoundsLowered { to, .. } => Self { end: Some(to.end), ..bare("bounds_lowered") },
         }
+    }
+}
+
+/// Whose client somebody of a name is.
+pub(super) fn name_tenants(events: &mut [EventView], whose: &super::Whose) {
+    for event in events {
+        event.who.tenant = Some(whose.is(&event.who.principal));
     }
 }
 

@@ -21,7 +21,8 @@ between. A refusal is a commit that would go back, or beyond the end: refused, c
 (stored, since the guard only observes).
 
 JSON: tenant, clients: [{group, client_id, host, refusals, partitions, last, last_ms}], refusals: [{at, at_ms, sequence, what,
-group, stream, partition, proposed, stored, end, lost, repeated, who: {principal, client_id, host, member_id}}].";
+group, stream, partition, proposed, stored, end, lost, repeated, who: {principal, client_id, host, member_id, tenant}}].
+Only a gateway with [[gateway.tenants]] says the tenant of who.";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]

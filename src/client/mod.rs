@@ -28,7 +28,7 @@ pub use error::{Error, Refused, Versions};
 pub use groups::{Described, Listed, Member};
 pub use handing::ToCommit;
 pub use offsets::{Asked, FetchedOffset};
-pub use sasl::{Account, Mechanism, Password};
+pub use sasl::{Account, Mechanism, Password, mechanisms};
 pub use topics::{Topic, topic_id_text};
 
 /// Between two tries of a coordinator that is not ready.

@@ -12,7 +12,8 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, Instant};
 
-use super::connection::Connection;
+use super::connection::{Connection, Settings};
+use super::endpoint::Endpoint;
 use super::error::{Error, Refused, Versions};
 use super::scram::{Exchange, Hash};
 use crate::wire::codes;
@@ -150,8 +151,24 @@ impl Connection {
         Ok(())
     }
 
+    /// The mechanisms that the server offers; `None`: it authenticates nobody by SASL. The server ends the connection after this.
+    async fn offered(&mut self) -> Result<Option<Vec<String>>, Error> {
+        if self.handshakes().is_none_or(|versions| versions.max < 1) {
+            return Ok(None);
+        }
+        // Which one is asked for does not matter, as long as there is none of this name.
+        let name = StrBytes::from_static_str("NONE");
+        let answer = self.ask_now(|_| SaslHandshakeRequest::default().with_mechanism(name)).await?;
+        let offered = answer.mechanisms.iter().map(ToString::to_string).collect();
+        Ok((answer.error_code == codes::UNSUPPORTED_SASL_MECHANISM).then_some(offered))
+    }
+
+    fn handshakes(&self) -> Option<Versions> {
+        self.served().find(|(key, _)| *key == SASL_HANDSHAKE).map(|(_, versions)| versions)
+    }
+
     async fn handshake(&mut self, mechanism: Mechanism) -> Result<(), Error> {
-        let theirs = self.served().find(|(key, _)| *key == SASL_HANDSHAKE).map(|(_, versions)| versions);
+        let theirs = self.handshakes();
         if theirs.is_none_or(|versions| versions.max < 1) {
             // In version 0 what follows has no frames of Kafka's.
             let ours = Versions { min: 1, max: 1 };
@@ -207,6 +224,12 @@ impl Connection {
     fn no_password(&self, error: io::Error) -> Error {
         Error::Password { at: self.at.clone(), error }
     }
+}
+
+/// The SASL mechanisms that a server offers to whoever connects; `None`: it authenticates nobody so.
+pub async fn mechanisms(at: &Endpoint, settings: &Settings) -> Result<Option<Vec<String>>, Error> {
+    let nobody = Settings { sasl: None, ..settings.clone() };
+    Connection::open(at, &nobody).await?.offered().await
 }
 
 /// Its API key.

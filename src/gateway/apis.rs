@@ -105,10 +105,10 @@ pub(super) const APIS: &[Api] = &[
     api(
         ApiKey::SaslHandshake,
         "SaslHandshake",
-        (1, 1),
+        (0, 1),
         NEVER,
         Way::SaslHandshake,
-        "none; 0 is followed by bytes that are no requests (before KIP-152), which are not relayed",
+        "none; 0 is told, since librdkafka takes a server without it for one without SASL, and refused: what follows it is no requests",
     ),
     api(ApiKey::ApiVersions, "ApiVersions", (0, 5), 3, Way::ApiVersions, "none; cut to this list"),
     plain(ApiKey::CreateTopics, "CreateTopics", 7, 5),

@@ -17,6 +17,7 @@ use super::cursor::Unreadable;
 use super::guard::{Fetching, Taking, UnderWay};
 use super::meter::BrokerMeter;
 use super::own::{Ours, Seeking};
+use super::principals::ClientTenant;
 use super::pump::Pump;
 use super::sasl::Mechanism;
 
@@ -110,6 +111,13 @@ pub(super) enum Upstream {
     At(Arc<str>, u16),
 }
 
+/// A name, and whose client it makes somebody.
+#[derive(Debug)]
+struct Principal {
+    name: Arc<str>,
+    tenant: Arc<ClientTenant>,
+}
+
 /// What both directions know.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -122,7 +130,7 @@ pub(super) struct Link {
     /// Which broker its connection goes to.
     upstream: Upstream,
     /// Who it is, by the cluster's word.
-    principal: Mutex<Arc<str>>,
+    principal: Mutex<Principal>,
     /// Questions that are not answered.
     open: AtomicUsize,
     /// Told when there are none.
@@ -137,13 +145,14 @@ impl Link {
         address: Arc<str>,
         upstream: Upstream,
     ) -> Self {
+        let nobody = Principal { name: Arc::default(), tenant: shared.principals.tenant_of("").clone() };
         Self {
             shared,
             meter,
             host,
             address,
             upstream,
-            principal: Mutex::default(),
+            principal: Mutex::new(nobody),
             open: AtomicUsize::new(0),
             none_open: Notify::new(),
         }
@@ -175,11 +184,17 @@ impl Link {
     }
 
     pub(super) fn principal(&self) -> Arc<str> {
-        self.principal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.principal.lock().unwrap_or_else(PoisonError::into_inner).name.clone()
+    }
+
+    /// Whose client it is.
+    pub(super) fn tenant(&self) -> Arc<ClientTenant> {
+        self.principal.lock().unwrap_or_else(PoisonError::into_inner).tenant.clone()
     }
 
     pub(super) fn set_principal(&self, name: Arc<str>) {
-        *self.principal.lock().unwrap_or_else(PoisonError::into_inner) = name;
+        let tenant = self.shared.principals.tenant_of(&name).clone();
+        *self.principal.lock().unwrap_or_else(PoisonError::into_inner) = Principal { name, tenant };
     }
 }
 

@@ -16,6 +16,7 @@ mod listener;
 mod meter;
 mod names;
 mod own;
+mod principals;
 mod pump;
 mod refresh;
 mod requests;
@@ -50,6 +51,7 @@ use link::Memory;
 use meter::{BrokerMeter, Meters};
 use names::Names;
 use own::Own;
+use principals::Principals;
 use refresh::Refresh;
 
 /// What all connections share.
@@ -79,6 +81,7 @@ struct Shared {
     /// Whether a broker answers.
     answers: watch::Sender<bool>,
     guard: Arc<Guard>,
+    principals: Principals,
     /// In mode `own`.
     own: Option<Arc<Own>>,
     /// Whoever has the store, if there is one.
@@ -154,17 +157,21 @@ impl Gateway {
         let (new, bound) = mpsc::channel(NEW_LISTENERS);
         let server = &config.server;
         let patience = Duration::from_millis(server.request_read_timeout_ms);
-        let tenant: Arc<str> = config.tenant.as_str().into();
+        let principals = Principals::new(config, &metrics);
+        if gateway.mode == GatewayMode::Own && principals.names().len() > 1 {
+            let why = "names another tenant than `tenant`; with mode own all clients are of one tenant so far: leave it out, or run a \
+                       gateway for each tenant";
+            return Err(ConfigError { place: "gateway.tenants".to_owned(), why: why.to_owned() }.into());
+        }
         metrics.gauges.start_seconds.set(SystemClock.now_ms() as f64 / 1e3);
         let turns = ["store_opened", "store_lost"].map(|what| gateway_metrics.guard(what));
-        let keeper = Arc::new(Keeper::new(config, metrics.clone(), vec![tenant.clone()], turns));
+        let keeper = Arc::new(Keeper::new(config, metrics.clone(), principals.names(), turns));
         let (mut keeping, seen) = (JoinSet::new(), keeper.coordinator());
         keeping.spawn(keeper.clone().run());
         let guard = Guard::new(
             keeper.clone(),
             GuardPolicy::new(config),
-            tenant,
-            metrics.tenant(&config.tenant),
+            config.tenant.as_str().into(),
             gateway_metrics.clone(),
             Duration::from_millis(gateway.ask_timeout_ms),
         );
@@ -187,6 +194,7 @@ impl Gateway {
             down: Memory::new(server.response_memory_bytes, server.max_response_bytes, patience),
             answers: watch::Sender::new(false),
             guard: Arc::new(guard),
+            principals,
             own,
             keeper: keeper.clone(),
             lines: Quota::default(),
@@ -240,7 +248,13 @@ impl Gateway {
             // What it knows is the cluster's: nobody tells it bounds.
             let (coordinator, metrics) = (self.shared.keeper.coordinator(), self.shared.metrics.clone());
             let answers = self.shared.answers.subscribe();
-            let state = admin::State::of_gateway(coordinator, metrics, drained.clone(), answers);
+            let mut state = admin::State::of_gateway(coordinator, metrics, drained.clone(), answers);
+            if self.shared.principals.differ() {
+                let shared = self.shared.clone();
+                state = state.with_tenants(admin::Whose::new(move |principal| {
+                    shared.principals.tenant_of(principal).name.to_string()
+                }));
+            }
             let config = self.shared.server.clone();
             tokio::spawn(async move { admin::serve(listener, state, &config).await })
         });

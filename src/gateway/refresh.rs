@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
-use crate::client::{Cluster, ClusterInfo, Endpoint, Error};
+use crate::client::{self, Cluster, ClusterInfo, Endpoint, Error};
 
 /// What was found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,11 +43,13 @@ pub(super) struct Refresh {
     /// The connection of the last time, if it was good.
     cluster: Option<Cluster>,
     last: Option<Found>,
+    /// Whether the log has said how clients can prove who they are.
+    told_mechanisms: bool,
 }
 
 impl Refresh {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, cluster: None, last: None }
+        Self { shared, cluster: None, last: None, told_mechanisms: false }
     }
 
     /// Asks for ever.
@@ -75,6 +77,31 @@ impl Refresh {
             self.tell(&found);
         }
         self.last = Some(found);
+        if answers && !self.told_mechanisms {
+            self.tell_mechanisms().await;
+        }
+    }
+
+    /// Says once how the cluster wants clients to prove who they are, and what of it cannot pass.
+    async fn tell_mechanisms(&mut self) {
+        for at in self.shared.endpoints() {
+            let patience = Duration::from_millis(self.shared.config.connect_timeout_ms);
+            let asked = timeout(2 * patience, client::mechanisms(&at, &self.shared.asking)).await;
+            let Ok(Ok(offered)) = asked else { continue };
+            self.told_mechanisms = true;
+            let Some(mut offered) = offered else { return };
+            // A peer's list.
+            offered.truncate(20);
+            let all = offered.iter().map(|name| format!("{name:.50}")).collect::<Vec<_>>().join(", ");
+            tracing::info!("clients prove who they are to the cluster, through the gateway, by {all}");
+            if offered.iter().any(|name| name == "GSSAPI") {
+                tracing::warn!(
+                    "GSSAPI (Kerberos) does not pass: a ticket is for one host by its name, and clients ask for the gateway's (unless the \
+                     brokers have keys for kafka/ and that host too)"
+                );
+            }
+            return;
+        }
     }
 
     fn tell(&self, found: &Found) {

@@ -7,13 +7,14 @@ use kafka_protocol::messages::ApiKey;
 use tokio::sync::{mpsc, watch};
 
 use super::apis::{Api, Way};
-use super::cursor::{Cursor, Unreadable};
+use super::cursor::{Cursor, Unreadable, Writer};
 use super::link::{End, Expect, Link, Pending, Piece};
 use super::own::{Side, Whose, whose};
 use super::pump::Pump;
 use super::rewrite::unknown_api_versions;
 use super::sasl::Mechanism;
 use crate::tls::is_tls;
+use crate::wire::codes;
 
 /// Size, key, version, correlation id: what is looked at of every request.
 const HEAD_BYTES: usize = 4 + 2 + 2 + 4;
@@ -160,6 +161,19 @@ impl<'a> Requests<'a> {
                 let expect = if endpoints { Expect::Rewrite } else { Expect::Pass };
                 self.pass(head, answered.then_some(expect)).await
             }
+            Way::SaslHandshake if head.version == 0 => {
+                // Bytes that are no requests would follow (before KIP-152): they are not relayed.
+                self.skip(head.size + 4).await?;
+                if let Some(left_out) = self.link.shared.lines.take() {
+                    let address = &*self.link.address;
+                    tracing::warn!(
+                        address,
+                        left_out,
+                        "SASL as before Kafka 1.0 (SaslHandshake 0) does not pass"
+                    );
+                }
+                self.expect(head.pending(Expect::Local(no_raw_sasl(head.correlation_id)))).await
+            }
             Way::SaslHandshake => {
                 let piece = self.take(head).await?;
                 let mechanism = body(&piece.bytes, head).and_then(|mut body| body.text());
@@ -256,6 +270,16 @@ impl<'a> Requests<'a> {
             }
         }
     }
+}
+
+/// The answer to SaslHandshake 0: UNSUPPORTED_VERSION, and no mechanisms.
+fn no_raw_sasl(correlation_id: i32) -> Vec<u8> {
+    let mut writer = Writer::new(false);
+    writer.i32(4 + 2 + 4);
+    writer.i32(correlation_id);
+    writer.i16(codes::UNSUPPORTED_VERSION);
+    writer.count(0);
+    writer.bytes
 }
 
 /// A frame behind its header.

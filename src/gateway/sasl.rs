@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
 use crate::model::names::cut;
@@ -71,37 +74,26 @@ fn scram(message: &[u8]) -> Option<String> {
 /// `n,[a=...],^Aauth=Bearer header.payload.signature^A^A`: the payload's `sub`, as Kafka has it by default.
 fn oauth(message: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(message).ok()?;
-    let auth = text.split('\u{1}').find_map(|part| part.strip_prefix("auth="))?;
+    let mut parts = text.split('\u{1}').filter_map(|part| part.strip_prefix("auth="));
+    let auth = parts.next()?;
+    // Kafka takes the last of several: which one it has looked at is not for us to guess.
+    if parts.next().is_some() {
+        return None;
+    }
     let (scheme, token) = auth.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return None;
     }
-    let payload = base64_url(token.trim().split('.').nth(1)?)?;
+    let payload = BASE64_URL.decode(token.trim().split('.').nth(1)?).ok()?;
     let claims: Value = serde_json::from_slice(&payload).ok()?;
     claims.get("sub")?.as_str().map(str::to_owned)
 }
 
-fn base64_url(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'-' | b'+' => Some(62),
-        b'_' | b'/' => Some(63),
-        _ => None,
-    };
-    let (mut bytes, mut bits, mut held) = (Vec::with_capacity(text.len() * 3 / 4), 0u32, 0u32);
-    for byte in text.trim_end_matches('=').bytes() {
-        held = held << 6 | u32::from(digit(byte)?);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((held >> bits) as u8);
-            held &= (1 << bits) - 1;
-        }
-    }
-    Some(bytes)
-}
+/// With or without padding, as Java's decoder takes it.
+const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 #[cfg(test)]
 mod tests {
@@ -125,6 +117,8 @@ mod tests {
         let token = b"n,,\x01auth=Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm5hIiwiZXhwIjoxfQ.\x01\x01";
         assert_eq!(name("OAUTHBEARER", token), Some("anna".to_owned()));
         assert_eq!(name("OAUTHBEARER", b"n,,\x01auth=Bearer x.!.y\x01\x01"), None);
+        let two = b"n,,\x01auth=Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm5hIiwiZXhwIjoxfQ.\x01auth=Bearer x.y.z\x01\x01";
+        assert_eq!(name("OAUTHBEARER", two), None);
         assert_eq!(name("GSSAPI", b"anything"), None);
     }
 

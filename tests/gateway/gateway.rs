@@ -123,12 +123,18 @@ impl Gateway {
         self.process.as_ref().map_or_else(String::new, Process::end_of_log)
     }
 
+    /// Its metrics, as text.
+    pub fn metrics(&self) -> String {
+        let mut stream = TcpStream::connect(self.admin).expect("connect to the admin listener");
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("ask for metrics");
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("read metrics");
+        said
+    }
+
     /// A counter of its metrics; 0 if it has not counted.
     pub fn counted(&self, name: &str, labels: &str) -> f64 {
-        let mut admin = TcpStream::connect(self.admin).expect("reach the admin listener");
-        admin.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("ask");
-        let mut text = String::new();
-        admin.read_to_string(&mut text).expect("read metrics");
+        let text = self.metrics();
         assert!(text.contains("# EOF"), "{text}");
         let sample = format!("{name}{{{labels}}} ");
         text.lines().find_map(|line| line.strip_prefix(&sample)?.trim().parse().ok()).unwrap_or_default()

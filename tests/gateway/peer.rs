@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,8 @@ pub type Records = BTreeMap<i32, Vec<(i64, String, String)>>;
 #[derive(Clone)]
 pub struct Peer {
     bootstrap: Vec<SocketAddr>,
+    /// Who asks, with PLAIN: a name and a password.
+    account: Option<(String, String)>,
 }
 
 /// Repeats what may fail for a moment, while leaders and coordinators change.
@@ -64,12 +66,26 @@ fn answered(code: i16) -> io::Result<()> {
 
 impl Peer {
     pub fn new(bootstrap: Vec<SocketAddr>) -> Self {
-        Self { bootstrap }
+        Self { bootstrap, account: None }
+    }
+
+    /// The same as this user.
+    pub fn with_account(mut self, user: &str, password: &str) -> Self {
+        self.account = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    fn connect(&self, address: impl ToSocketAddrs) -> io::Result<Wire> {
+        let mut wire = Wire::try_connect(address)?;
+        if let Some((user, password)) = &self.account {
+            answered(wire.authenticate(user, password)?.error_code)?;
+        }
+        Ok(wire)
     }
 
     /// A connection to the first that answers.
     pub fn wire(&self) -> io::Result<Wire> {
-        let found = self.bootstrap.iter().find_map(|address| Wire::try_connect(address).ok());
+        let found = self.bootstrap.iter().find_map(|address| self.connect(address).ok());
         found.ok_or_else(|| io::Error::other(format!("nobody answers at {:?}", self.bootstrap)))
     }
 
@@ -82,7 +98,7 @@ impl Peer {
     fn to_broker(&self, id: i32) -> io::Result<Wire> {
         let brokers = self.brokers()?;
         let address = brokers.get(&id).ok_or_else(|| io::Error::other(format!("no broker {id}")))?;
-        Wire::try_connect(address)
+        self.connect(address)
     }
 
     /// The leader of each partition.
@@ -224,7 +240,7 @@ impl Peer {
         let answer = self.wire()?.call(4, &request)?;
         let found = &answer.coordinators[0];
         answered(found.error_code)?;
-        Wire::try_connect((found.host.as_str(), found.port as u16))
+        self.connect((found.host.as_str(), found.port as u16))
     }
 
     /// The broker that coordinates a group.

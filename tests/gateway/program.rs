@@ -78,9 +78,9 @@ impl Library {
     }
 
     /// The program of `records.py` and its kin, without its arguments.
-    fn command(self) -> Command {
+    fn command(self, server: &Server) -> Command {
         let sources = root().join("tests/gateway");
-        match self {
+        let mut command = match self {
             Self::Java => witness(),
             Self::Kcat => Command::new("kcat"),
             Self::Kafkajs => {
@@ -94,7 +94,26 @@ impl Library {
                 command.arg("-B").arg(sources.join("python/records.py")).arg(self.name());
                 command
             }
+        };
+        if let Some(account) = &server.account {
+            command.env("OFFSETD_SASL", account);
+            if let (Self::Kcat, [mechanism, name, password]) =
+                (self, &account.split(' ').collect::<Vec<_>>()[..])
+            {
+                command.args(["-X", "security.protocol=SASL_PLAINTEXT"]);
+                command.args(["-X", &format!("sasl.mechanism={mechanism}")]);
+                command.args(["-X", &format!("sasl.username={name}")]);
+                command.args(["-X", &format!("sasl.password={password}")]);
+            }
         }
+        command
+    }
+
+    /// Commits a position of partition 0 as no member: `ok` or `refused WHY`. confluent-kafka, kafka-python and Java have it.
+    pub fn commit(self, server: &Server, topic: &str, group: &str, offset: i64) -> String {
+        let mut command = self.command(server);
+        command.args([&server.address.to_string(), "commit", topic, group, &offset.to_string()]);
+        run(self.name(), command, "").concat()
     }
 
     /// The Python that has the clients.
@@ -104,21 +123,21 @@ impl Library {
 
     /// A member of a group that prints what it reads until SIGTERM; confluent-kafka and kafka-python have it.
     pub fn follower(self, server: &Server, topic: &str, group: &str) -> Command {
-        let mut command = self.command();
+        let mut command = self.command(server);
         command.args([&server.address.to_string(), "follow", topic, group]);
         command
     }
 
     /// Writes so many records, the Kth to partition K modulo `partitions`.
     pub fn produce(self, server: &Server, topic: &str, partitions: usize, count: usize) {
-        let mut command = self.command();
+        let mut command = self.command(server);
         let bootstrap = server.address.to_string();
         if self == Self::Kcat {
             // It writes to one partition a run.
             for partition in 0..partitions {
                 let lines = (partition..count).step_by(partitions);
                 let lines: String = lines.map(|number| format!("{number}:v{number}\n")).collect();
-                let mut kcat = self.command();
+                let mut kcat = self.command(server);
                 kcat.args(["-P", "-b", &bootstrap, "-t", topic, "-K", ":", "-X", "enable.idempotence=true"]);
                 kcat.args(["-p", &partition.to_string()]);
                 run("kcat", kcat, &lines);
@@ -143,7 +162,7 @@ impl Library {
         count: usize,
         more: &[&str],
     ) -> Vec<String> {
-        let mut command = self.command();
+        let mut command = self.command(server);
         let bootstrap = server.address.to_string();
         let count = count.to_string();
         if self == Self::Kcat {

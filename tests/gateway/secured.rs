@@ -1,13 +1,17 @@
 //! A cluster that wants to know who asks: two brokers with a listener for each way of Kafka's, users with passwords, and ACLs
-//! that deny what they do not allow. Inside, and to tests that go to PLAINTEXT, everything is open.
+//! that deny what they do not allow. Who came by SCRAM-SHA-256 in plain text must say so again every two seconds. Inside, and to tests that go to PLAINTEXT, everything is open.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
+use kafka_protocol::messages::CreateAclsRequest;
+use kafka_protocol::messages::create_acls_request::AclCreation;
+
 use crate::Lent;
 use crate::certificates::Authority;
 use crate::cluster::{Cluster, Plan, host};
+use crate::wire::text;
 
 const BROKERS: usize = 2;
 
@@ -41,6 +45,28 @@ pub fn bootstrap(cluster: &Cluster, listener: &str) -> String {
     addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",")
 }
 
+/// Lets a user do everything with topics and groups whose names begin like this.
+pub fn allow(cluster: &Cluster, user: &str, prefix: &str) {
+    const TOPIC: i8 = 2;
+    const GROUP: i8 = 3;
+    const PREFIXED: i8 = 4;
+    const ALL: i8 = 2;
+    const ALLOW: i8 = 3;
+    let acl = |resource| {
+        AclCreation::default()
+            .with_resource_type(resource)
+            .with_resource_name(text(prefix))
+            .with_resource_pattern_type(PREFIXED)
+            .with_principal(text(&format!("User:{user}")))
+            .with_host(text("*"))
+            .with_operation(ALL)
+            .with_permission_type(ALLOW)
+    };
+    let request = CreateAclsRequest::default().with_creations(vec![acl(TOPIC), acl(GROUP)]);
+    let answer = cluster.wire(1).call(3, &request).expect("make ACLs");
+    assert!(answer.results.iter().all(|made| made.error_code == 0), "{answer:?}");
+}
+
 /// The cluster that the tests which need it share.
 pub fn cluster(test: &str) -> Option<Lent> {
     static CLUSTER: OnceLock<Mutex<Cluster>> = OnceLock::new();
@@ -63,6 +89,7 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.min.isr=1
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 allow.everyone.if.no.acl.found=false
+listener.name.sasl_plaintext.scram-sha-256.connections.max.reauth.ms=2000
 super.users=User:ANONYMOUS;User:admin
 ssl.keystore.type=PEM
 ssl.keystore.location={}

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{MetadataRequest, MetadataResponse, RequestHeader, TopicName};
+use kafka_protocol::messages::{
+    MetadataRequest, MetadataResponse, RequestHeader, SaslAuthenticateRequest, SaslAuthenticateResponse,
+    SaslHandshakeRequest, TopicName,
+};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,6 +39,17 @@ impl Wire {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, correlation: 0 })
+    }
+
+    /// Says who this is, by PLAIN; gives the server's word on it.
+    pub fn authenticate(&mut self, user: &str, password: &str) -> io::Result<SaslAuthenticateResponse> {
+        let handshake = SaslHandshakeRequest::default().with_mechanism(text("PLAIN"));
+        let offered = self.call(1, &handshake)?;
+        if offered.error_code != 0 {
+            return Err(io::Error::other(format!("{offered:?}")));
+        }
+        let message = format!("\0{user}\0{password}");
+        self.call(2, &SaslAuthenticateRequest::default().with_auth_bytes(message.into_bytes().into()))
     }
 
     /// Says a request and reads its answer.

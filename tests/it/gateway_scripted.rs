@@ -13,6 +13,8 @@ const METADATA: i16 = 3;
 const COMMIT: i16 = 8;
 const OFFSET_FETCH: i16 = 9;
 const API_VERSIONS: i16 = 18;
+const SASL_HANDSHAKE: i16 = 17;
+const SASL_AUTHENTICATE: i16 = 36;
 
 /// A request as a broker gets it.
 struct Asked {
@@ -46,7 +48,8 @@ fn answer(asked: &Asked, body: &[u8]) -> Vec<u8> {
     [&size.to_be_bytes()[..], &asked.correlation, body].concat()
 }
 
-fn broker(script: Arc<Script>) -> SocketAddr {
+/// `sasl`: it tells the APIs of SASL too.
+fn broker(script: Arc<Script>, sasl: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").must("listen");
     let address = listener.local_addr().must("have an address");
     thread::spawn(move || {
@@ -56,7 +59,7 @@ fn broker(script: Arc<Script>) -> SocketAddr {
                 while let Some(asked) = read(&mut stream) {
                     // What every gateway asks for by itself.
                     let said = match (asked.key, asked.version) {
-                        (API_VERSIONS, version) => Some(answer(&asked, &versions(version))),
+                        (API_VERSIONS, version) => Some(answer(&asked, &versions(version, sasl))),
                         (METADATA, 4) => Some(answer(&asked, &metadata(&[(0, "127.0.0.1", address.port())]))),
                         _ => script(&asked, address),
                     };
@@ -72,10 +75,14 @@ fn broker(script: Arc<Script>) -> SocketAddr {
 }
 
 /// An ApiVersions answer of version 0: itself and Metadata 4. Of a newer version it says that it does not know it.
-fn versions(version: i16) -> Vec<u8> {
+fn versions(version: i16, sasl: bool) -> Vec<u8> {
+    let mut apis = vec![[API_VERSIONS, 0, 0], [METADATA, 4, 4]];
+    if sasl {
+        apis.extend([[SASL_HANDSHAKE, 0, 1], [SASL_AUTHENTICATE, 0, 0]]);
+    }
     let mut body = if version > 0 { 35i16 } else { 0 }.to_be_bytes().to_vec();
-    body.extend(2u32.to_be_bytes());
-    body.extend([API_VERSIONS, 0, 0, METADATA, 4, 4].into_iter().flat_map(i16::to_be_bytes));
+    body.extend(u32::try_from(apis.len()).must("be few").to_be_bytes());
+    body.extend(apis.into_iter().flatten().flat_map(i16::to_be_bytes));
     body
 }
 
@@ -95,7 +102,7 @@ fn metadata(brokers: &[(i32, &str, u16)]) -> Vec<u8> {
 }
 
 fn gateway(script: impl Fn(&Asked, SocketAddr) -> Option<Vec<u8>> + Send + Sync + 'static) -> World {
-    let upstream = broker(Arc::new(script));
+    let upstream = broker(Arc::new(script), false);
     let toml = "[gateway]\nask_timeout_ms = 500";
     World::at(Home::new().gateway(upstream).config(toml).argument("--guard", "reject").with_admin())
 }
@@ -329,6 +336,44 @@ fn the_principal_is_read_on_the_way() {
     assert_eq!(refused_as(login("right"), "a"), "anna");
     assert_eq!(refused_as(login("wrong"), "b"), "", "not by its own word alone");
     assert!(!world.server().output().contains("right"), "no password in the log");
+}
+
+/// The gateway's own account at a cluster that would have it another way, and at one that is not the cluster it should be.
+#[test]
+fn the_gateways_own_account_is_not_taken() {
+    let log = |mechanism: &str, script: fn(&Asked) -> Vec<u8>| {
+        let upstream = broker(Arc::new(move |asked: &Asked, _: SocketAddr| Some(script(asked))), true);
+        let toml =
+            format!("[gateway.sasl]\nmechanism = '{mechanism}'\nusername = 'own'\npassword = 'hidden'\n");
+        let world = World::at(Home::new().gateway(upstream).config(&toml).with_admin());
+        let output = world.server().output();
+        assert!(!output.contains("hidden"), "{output}");
+        output
+    };
+    let other: fn(&Asked) -> Vec<u8> = |asked| {
+        let body = [&[0, 33, 0, 0, 0, 2, 0, 6][..], b"GSSAPI", &[0, 13], b"SCRAM-SHA-256"].concat();
+        answer(asked, &body)
+    };
+    let said = log("PLAIN", other);
+    assert!(said.contains("does not offer PLAIN: it offers GSSAPI, SCRAM-SHA-256"), "{said}");
+    assert!(said.contains("GSSAPI (Kerberos) does not pass"), "{said}");
+    // It lets anybody in, and so does not know the password.
+    let impostor: fn(&Asked) -> Vec<u8> = |asked| match asked.key {
+        SASL_HANDSHAKE => answer(asked, &[0, 0, 0, 0, 0, 0]),
+        _ => {
+            let said = String::from_utf8_lossy(&asked.rest).into_owned();
+            let word = match said.split_once(",r=") {
+                Some((_, nonce)) if !said.contains("c=biws") => {
+                    format!("r={nonce}and-more,s=c2FsdA==,i=4096")
+                }
+                _ => "v=c2lnbmF0dXJl".to_owned(),
+            };
+            let size = u32::try_from(word.len()).must("be short").to_be_bytes();
+            answer(asked, &[&[0, 0, 0xff, 0xff][..], &size, word.as_bytes()].concat())
+        }
+    };
+    let said = log("SCRAM-SHA-256", impostor);
+    assert!(said.contains("does not prove that it knows the password"), "{said}");
 }
 
 /// Bytes that are no requests: the connection ends, and nothing grows or breaks.

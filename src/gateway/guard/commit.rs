@@ -22,6 +22,7 @@ use super::verdicts::{Failed, Plan, Plans, is_strict, items};
 use super::{Guard, Seat};
 use crate::gateway::cursor::{Unreadable, answer_body};
 use crate::gateway::link::{End, Expect, Pending};
+use crate::gateway::principals::ClientTenant;
 use crate::gateway::requests::{Head, Requests, client_id};
 use crate::metrics::CommitResult;
 use crate::model::names::cut;
@@ -46,6 +47,8 @@ const OF_GROUP: [Code; 8] = [
 #[derive(Debug)]
 pub(in crate::gateway) struct UnderWay {
     seat: Seat,
+    /// Of who commits.
+    tenant: Arc<ClientTenant>,
     head: Head,
     asked: Asked,
     modes: Vec<Mode>,
@@ -64,7 +67,8 @@ impl Requests<'_> {
         if asked.len() == 0 {
             return self.forward(head, Expect::Pass, frame).await;
         }
-        let modes = guard.modes(&asked);
+        let tenant = self.link.tenant();
+        let modes = guard.modes(&tenant, &asked);
         self.all_answered().await?;
         let Some(seat) = guard.seat() else {
             guard.count("no_store");
@@ -72,6 +76,9 @@ impl Requests<'_> {
         };
         let Some(mut held) = guard.groups.handle(&asked.group).turn(self.patience()).await else {
             guard.count("busy");
+            // If it passes, nobody here knows what it has done.
+            let places: Vec<Place> = asked.places().collect();
+            seat.open.sure.forget(&asked.group, places.iter());
             return self.unjudged(head, frame, &asked, &modes).await;
         };
         let plans = match self.judge(head, frame, &asked, &modes, &held, &seat).await? {
@@ -87,14 +94,14 @@ impl Requests<'_> {
             host: self.link.address.clone(),
             member_id: cut(&asked.member_id).into(),
         });
-        if !seat.keep_refused(&asked, &plans, &actor).await {
+        if !seat.keep_refused(&tenant, &asked, &plans, &actor).await {
             held.settle();
             return self.unjudged(head, frame, &asked, &modes).await;
         }
         let stays: Vec<bool> = plans.plans.iter().map(|plan| *plan == Plan::Go).collect();
         if !stays.contains(&true) {
             held.settle();
-            let codes: Vec<Code> = plans.plans.iter().map(|plan| guard.code(head, plan)).collect();
+            let codes: Vec<Code> = plans.plans.iter().map(|plan| guard.code(&tenant, head, plan)).collect();
             let answer = asked.answer(head, 0, &codes);
             return self.expect(head.pending(Expect::Local(answer))).await;
         }
@@ -102,7 +109,7 @@ impl Requests<'_> {
         // Until it is answered nobody knows what the cluster has.
         let going = asked.places().zip(&stays).filter(|(_, stays)| **stays);
         seat.open.sure.forget(&asked.group, going.map(|(place, _)| place).collect::<Vec<_>>().iter());
-        let under_way = Box::new(UnderWay { seat, head, asked, modes, plans, actor, held });
+        let under_way = Box::new(UnderWay { seat, tenant, head, asked, modes, plans, actor, held });
         self.forward(head, Expect::Commit(under_way), shorter.as_deref().unwrap_or(frame)).await
     }
 
@@ -195,11 +202,11 @@ impl Requests<'_> {
 
 impl Guard {
     /// Our code for what the plan says.
-    fn code(&self, head: Head, plan: &Plan) -> Code {
+    fn code(&self, tenant: &ClientTenant, head: Head, plan: &Plan) -> Code {
         match plan {
             Plan::Refuse(_) if is_txn(head) => codes::of_txn_commit(head.version),
             Plan::Refuse(back) => {
-                let code = self.policy.code(&self.tenant_name);
+                let code = self.policy.code(&tenant.name);
                 codes::of_commit(&Refusal::Regression(*back), head.version, code)
             }
             Plan::Clamp(_) | Plan::Go => codes::NONE,
@@ -209,7 +216,13 @@ impl Guard {
 
 impl Seat {
     /// Keeps what was refused in the journal, before anybody is told of it. False if the store cannot.
-    async fn keep_refused(&self, asked: &Asked, plans: &Plans, actor: &Arc<Actor>) -> bool {
+    async fn keep_refused(
+        &self,
+        tenant: &ClientTenant,
+        asked: &Asked,
+        plans: &Plans,
+        actor: &Arc<Actor>,
+    ) -> bool {
         // What goes back only by what is ahead of it in its own request is counted, and not kept: it might not get there.
         let alone = |index: usize| self.goes_back_alone(asked, index);
         let (items, indexes) = items(asked, |index| match plans.plans.get(index) {
@@ -222,8 +235,8 @@ impl Seat {
         }
         for plan in &plans.plans {
             match plan {
-                Plan::Refuse(_) => self.guard.meter.commits(CommitResult::Regression, 1),
-                Plan::Clamp(_) => self.guard.meter.commits(CommitResult::Clamped, 1),
+                Plan::Refuse(_) => tenant.meter.commits(CommitResult::Regression, 1),
+                Plan::Clamp(_) => tenant.meter.commits(CommitResult::Clamped, 1),
                 Plan::Go => {}
             }
         }
@@ -233,7 +246,7 @@ impl Seat {
                 Some(Plan::Clamp(back)) => ("clamped", back),
                 _ => continue,
             };
-            self.guard.tell(what, asked, name, partition.index, back, actor);
+            self.guard.tell(what, tenant, asked, (name, partition.index), back, actor);
         }
         true
     }
@@ -244,9 +257,9 @@ impl Guard {
     fn tell(
         &self,
         what: &str,
+        tenant: &ClientTenant,
         asked: &Asked,
-        stream: &str,
-        partition: i32,
+        (stream, partition): (&str, i32),
         back: &Regression,
         actor: &Actor,
     ) {
@@ -255,6 +268,7 @@ impl Guard {
         let (principal, member_id) = (&*actor.principal, &*actor.member_id);
         let Regression { stored, proposed, high_epoch, proposed_epoch: epoch } = back;
         tracing::warn!(
+            tenant = &*tenant.name,
             group,
             stream,
             partition,
@@ -271,9 +285,9 @@ impl Guard {
         );
     }
 
-    fn counted(&self, asked: &Asked, index: usize, verdict: &Verdict, actor: &Actor) {
+    fn counted(&self, tenant: &ClientTenant, asked: &Asked, index: usize, verdict: &Verdict, actor: &Actor) {
         if verdict.epoch_disorder {
-            self.meter.epoch_disorder();
+            tenant.meter.epoch_disorder();
         }
         let result = match &verdict.result {
             Ok(Accepted::Unchanged) => CommitResult::Unchanged,
@@ -282,7 +296,7 @@ impl Guard {
             Ok(Accepted::Unguarded(_)) => CommitResult::Unguarded,
             Ok(Accepted::Observed(Fault::Back(back))) => {
                 if let Some((name, partition)) = asked.items().nth(index) {
-                    self.tell("observed", asked, name, partition.index, back, actor);
+                    self.tell("observed", tenant, asked, (name, partition.index), back, actor);
                 }
                 CommitResult::Observed
             }
@@ -290,7 +304,7 @@ impl Guard {
             // The cluster has it all the same.
             Err(_) => CommitResult::Limit,
         };
-        self.meter.commits(result, 1);
+        tenant.meter.commits(result, 1);
     }
 }
 
@@ -321,7 +335,7 @@ impl UnderWay {
                     let code = theirs.get_mut(&(&**name, partition.index)).and_then(VecDeque::pop_front);
                     code.ok_or(Unreadable::Wrong("it leaves out a partition that was asked"))?
                 }
-                plan => self.seat.guard.code(head, plan),
+                plan => self.seat.guard.code(&self.tenant, head, plan),
             };
             taken.push(*plan == Plan::Go && code == codes::NONE);
             codes.push(code);
@@ -349,7 +363,7 @@ impl Settling {
 
     /// The floors follow what the cluster has taken; the turn ends.
     pub(in crate::gateway) async fn settle(mut self) {
-        let UnderWay { seat, head, asked, modes, plans, actor, held } = &mut *self.under_way;
+        let UnderWay { seat, tenant, head, asked, modes, plans, actor, held } = &mut *self.under_way;
         let txn = is_txn(*head);
         let (items, indexes) = items(asked, |index| {
             let taken = self.taken.get(index) == Some(&true);
@@ -367,7 +381,7 @@ impl Settling {
                 seat.open.sure.note(&asked.group, &taken);
             }
             for (index, verdict) in indexes.into_iter().zip(&verdicts) {
-                seat.guard.counted(asked, index, verdict, actor);
+                seat.guard.counted(tenant, asked, index, verdict, actor);
             }
         }
     }

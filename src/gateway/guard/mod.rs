@@ -18,7 +18,7 @@ use super::keeper::{Keeper, Open};
 use crate::coordinator::guard::GuardPolicy;
 use crate::coordinator::quota::Quota;
 use crate::coordinator::{Coordinator, Ticket};
-use crate::metrics::{GatewayMetrics, TenantMeter};
+use crate::metrics::GatewayMetrics;
 use crate::model::group::MemberClaim;
 use crate::model::names::{GroupName, StreamName, TenantId, cut};
 use crate::model::offset::{BeyondEnd, Mode, Proposal};
@@ -35,9 +35,9 @@ pub(super) use takings::{Fetching, MOST_READ_BYTES, Taking};
 pub(super) struct Guard {
     keeper: Arc<Keeper>,
     policy: GuardPolicy,
+    /// Whose the floors are: one tenant's, since whoever commits to a group moves the same position.
     tenant_name: Arc<str>,
     groups: Arc<Groups>,
-    meter: TenantMeter,
     metrics: Arc<GatewayMetrics>,
     lines: Quota,
     /// How long the store has to answer.
@@ -57,12 +57,11 @@ impl Guard {
         keeper: Arc<Keeper>,
         policy: GuardPolicy,
         tenant_name: Arc<str>,
-        meter: TenantMeter,
         metrics: Arc<GatewayMetrics>,
         patience: Duration,
     ) -> Self {
         let (groups, lines) = (Arc::default(), Quota::default());
-        Self { keeper, policy, tenant_name, groups, meter, metrics, lines, patience }
+        Self { keeper, policy, tenant_name, groups, metrics, lines, patience }
     }
 
     /// With the store as it is now; `None` if there is none.

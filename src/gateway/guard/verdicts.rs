@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::messages::Asked;
 use super::positions::Place;
 use super::{Guard, Seat};
+use crate::gateway::principals::ClientTenant;
 use crate::model::names::StreamName;
 use crate::model::offset::{
     BeyondEnd, Fault, Judgement, Mode, Position, Regression, UNCHANGED_REFRESH_MS, accept, judge,
@@ -48,8 +49,9 @@ pub(super) fn is_strict(modes: &[Mode]) -> bool {
 }
 
 impl Guard {
-    pub(super) fn modes(&self, asked: &Asked) -> Vec<Mode> {
-        let guard = self.policy.of_group(&self.tenant_name, &asked.group);
+    /// What happens to each partition's commit, if it would go back: by the tenant of who commits.
+    pub(super) fn modes(&self, tenant: &ClientTenant, asked: &Asked) -> Vec<Mode> {
+        let guard = self.policy.of_group(&tenant.name, &asked.group);
         asked.topics.iter().flat_map(|topic| vec![guard.mode(&topic.name); topic.partitions.len()]).collect()
     }
 }

@@ -30,6 +30,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
  *        or Witness HOST:PORT share TOPIC GROUP COUNT
  *        or Witness HOST:PORT transact TOPIC GROUP COUNT TO
  *        or Witness HOST:PORT rewind TOPIC GROUP OFFSET TO
+ *        or Witness HOST:PORT commit TOPIC GROUP OFFSET
  */
 public final class Witness {
     private static final Duration PATIENCE = Duration.ofSeconds(60);
@@ -53,12 +54,36 @@ public final class Witness {
             case "share" -> witness.share(args[3], Integer.parseInt(args[4]));
             case "transact" -> witness.transact(args[3], Integer.parseInt(args[4]), args[5]);
             case "rewind" -> witness.rewind(args[3], Long.parseLong(args[4]), args[5]);
+            case "commit" -> witness.commit(args[3], Long.parseLong(args[4]));
             default -> throw new IllegalArgumentException(args[1]);
         }
     }
 
+    /** Who this is, if OFFSETD_SASL says it: mechanism, name and password, blanks between. */
+    private static Map<String, Object> account() {
+        Map<String, Object> config = new HashMap<>();
+        String said = System.getenv("OFFSETD_SASL");
+        if (said != null) {
+            String[] words = said.split(" ");
+            String module = switch (words[0]) {
+                case "PLAIN" -> "plain.PlainLoginModule";
+                case "OAUTHBEARER" -> "oauthbearer.OAuthBearerLoginModule";
+                default -> "scram.ScramLoginModule";
+            };
+            String account = words[0].equals("OAUTHBEARER")
+                    ? "unsecuredLoginStringClaim_sub=\"" + words[1] + "\""
+                    : "username=\"" + words[1] + "\" password=\"" + words[2] + "\"";
+            config.put("security.protocol", "SASL_PLAINTEXT");
+            config.put("sasl.mechanism", words[0]);
+            config.put("sasl.jaas.config",
+                    "org.apache.kafka.common.security." + module + " required " + account + ";");
+        }
+        return config;
+    }
+
     private KafkaProducer<String, String> producer(String transactionalId) {
-        Map<String, Object> config = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "linger.ms", "5"));
+        Map<String, Object> config = account();
+        config.putAll(Map.of("bootstrap.servers", bootstrap, "linger.ms", "5"));
         if (transactionalId != null) {
             config.put("transactional.id", transactionalId);
         }
@@ -66,14 +91,15 @@ public final class Witness {
     }
 
     private KafkaConsumer<String, String> consumer(String group, String protocol) {
-        Map<String, Object> config = Map.of(
+        Map<String, Object> config = account();
+        config.putAll(Map.of(
                 "bootstrap.servers", bootstrap,
                 "group.id", group,
                 "group.protocol", protocol,
                 "auto.offset.reset", "earliest",
                 "isolation.level", "read_committed",
                 "max.poll.records", "50",
-                "enable.auto.commit", "false");
+                "enable.auto.commit", "false"));
         return new KafkaConsumer<>(config, new StringDeserializer(), new StringDeserializer());
     }
 
@@ -109,6 +135,18 @@ public final class Witness {
                 }
             }
             kafka.commitSync();
+        }
+    }
+
+    /** Commits this position of partition 0, of no member's. */
+    private void commit(String group, long offset) {
+        TopicPartition partition = new TopicPartition(topic, 0);
+        try (KafkaConsumer<String, String> kafka = consumer(group, "classic")) {
+            kafka.assign(List.of(partition));
+            kafka.commitSync(Map.of(partition, new OffsetAndMetadata(offset)));
+            System.out.println("ok");
+        } catch (KafkaException error) {
+            System.out.println("refused " + error);
         }
     }
 

@@ -2,6 +2,8 @@
 //
 // usage: records.js HOST:PORT produce TOPIC PARTITIONS COUNT
 //        records.js HOST:PORT consume TOPIC GROUP COUNT
+//
+// OFFSETD_SASL, if it is set, says who this is: mechanism, name and password, blanks between.
 
 // From where setup.sh has put it: not beside the sources.
 const { createRequire } = require('node:module')
@@ -10,7 +12,9 @@ const { Kafka, logLevel } = installed('kafkajs')
 
 const [address, role, topic, ...rest] = process.argv.slice(2)
 const PATIENCE_MS = 60000
-const kafka = new Kafka({ clientId: 'kafkajs', brokers: address.split(','), logLevel: logLevel.NOTHING })
+const [mechanism, username, password] = (process.env.OFFSETD_SASL || '').split(' ')
+const sasl = mechanism ? { mechanism: mechanism.toLowerCase(), username, password } : undefined
+const kafka = new Kafka({ clientId: 'kafkajs', brokers: address.split(','), logLevel: logLevel.NOTHING, sasl })
 
 async function produce(partitions, count) {
   const producer = kafka.producer({ idempotent: true })

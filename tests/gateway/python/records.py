@@ -3,15 +3,20 @@
 usage: records.py confluent|kafka-python|aiokafka HOST:PORT produce TOPIC PARTITIONS COUNT
        records.py confluent|kafka-python|aiokafka HOST:PORT consume TOPIC GROUP COUNT [consumer]
        records.py confluent|kafka-python HOST:PORT follow TOPIC GROUP
+       records.py confluent|kafka-python HOST:PORT commit TOPIC GROUP OFFSET
 
 `produce` writes COUNT records, key K and value vK, record K to partition K modulo PARTITIONS, and ends when all are
 acknowledged. `consume` joins the group, prints `PARTITION OFFSET KEY VALUE` for each of COUNT records, commits, leaves.
 `consumer` chooses the newer group protocol (KIP-848), where the library has it. `follow` prints `assigned` and `value VALUE`
-until SIGTERM, and commits where it is when it loses partitions and when it leaves: no record is anybody's twice.
+until SIGTERM, and commits where it is when it loses partitions and when it leaves: no record is anybody's twice. `commit`
+commits OFFSET of partition 0 as no member, and prints `ok` or `refused WHY`.
+
+OFFSETD_SASL, if it is set, says who this is: mechanism, name and password, blanks between.
 """
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import time
@@ -20,6 +25,22 @@ import time
 PATIENCE_S = 60
 
 logging.disable(logging.CRITICAL)
+
+
+def confluent_account():
+    if "OFFSETD_SASL" not in os.environ:
+        return {}
+    mechanism, name, password = os.environ["OFFSETD_SASL"].split(" ")
+    account = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": mechanism}
+    return {**account, "sasl.username": name, "sasl.password": password}
+
+
+def kafka_python_account():
+    if "OFFSETD_SASL" not in os.environ:
+        return {}
+    mechanism, name, password = os.environ["OFFSETD_SASL"].split(" ")
+    account = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": mechanism}
+    return {**account, "sasl_plain_username": name, "sasl_plain_password": password}
 
 
 class Printer:
@@ -56,7 +77,7 @@ def confluent_produce(bootstrap, topic, partitions, count):
     from confluent_kafka import Producer
 
     failures = []
-    kafka = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
+    kafka = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, **confluent_account()})
     for number, key, value in records(count):
         kafka.produce(
             topic, value, key, partition=number % partitions,
@@ -75,6 +96,7 @@ def confluent_consume(bootstrap, topic, group, count, protocol):
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "group.protocol": protocol,
+        **confluent_account(),
     })
     kafka.subscribe([topic])
     printer = Printer(count)
@@ -86,6 +108,18 @@ def confluent_consume(bootstrap, topic, group, count, protocol):
             raise KafkaException(message.error())
         printer.show(message.partition(), message.offset(), message.key(), message.value())
     kafka.commit(asynchronous=False)
+    kafka.close()
+
+
+def confluent_commit(bootstrap, topic, group, offset):
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+    kafka = Consumer({"bootstrap.servers": bootstrap, "group.id": group, **confluent_account()})
+    try:
+        done = kafka.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
+        print("refused", done[0].error) if done[0].error else print("ok")
+    except KafkaException as error:
+        print("refused", error)
     kafka.close()
 
 
@@ -125,7 +159,7 @@ def confluent_follow(bootstrap, topic, group, wanted):
 def kafka_python_produce(bootstrap, topic, partitions, count):
     from kafka import KafkaProducer
 
-    kafka = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    kafka = KafkaProducer(bootstrap_servers=bootstrap, acks="all", **kafka_python_account())
     sent = [kafka.send(topic, value, key, partition=number % partitions) for number, key, value in records(count)]
     for future in sent:
         future.get(PATIENCE_S)
@@ -136,7 +170,8 @@ def kafka_python_consume(bootstrap, topic, group, count, protocol):
     from kafka import KafkaConsumer
 
     kafka = KafkaConsumer(
-        topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False
+        topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
+        **kafka_python_account(),
     )
     printer = Printer(count)
     while printer.wants():
@@ -144,6 +179,24 @@ def kafka_python_consume(bootstrap, topic, group, count, protocol):
             for record in batch:
                 printer.show(record.partition, record.offset, record.key, record.value)
     kafka.commit()
+    kafka.close(autocommit=False)
+
+
+def kafka_python_commit(bootstrap, topic, group, offset):
+    from kafka import KafkaConsumer, TopicPartition
+    from kafka.errors import KafkaError
+    from kafka.structs import OffsetAndMetadata
+
+    kafka = KafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False, **kafka_python_account()
+    )
+    partition = TopicPartition(topic, 0)
+    kafka.assign([partition])
+    try:
+        kafka.commit({partition: OffsetAndMetadata(offset, "", -1)})
+        print("ok")
+    except KafkaError as error:
+        print("refused", repr(error))
     kafka.close(autocommit=False)
 
 
@@ -221,6 +274,8 @@ if role == "produce":
     globals()[f"{library}_produce"](bootstrap, topic, int(rest[0]), int(rest[1]))
 elif role == "follow":
     globals()[f"{library}_follow"](bootstrap, topic, rest[0], until_sigterm())
+elif role == "commit":
+    globals()[f"{library}_commit"](bootstrap, topic, rest[0], int(rest[1]))
 else:
     protocol = rest[2] if len(rest) > 2 else "classic"
     globals()[f"{library}_consume"](bootstrap, topic, rest[0], int(rest[1]), protocol)
