@@ -285,6 +285,7 @@ fn sessions_are_renewed() {
             let settings = Settings {
                 timeout: Duration::from_secs(10),
                 client_id: "renewing".to_owned(),
+                tls: None,
                 sasl: Some(account),
             };
             let at = Endpoint { host: at.ip().to_string(), port: at.port() };
