@@ -36,6 +36,15 @@ pub(super) fn connecting(error: io::Error, wanted: &str, names: Names) -> io::Er
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "its certificate is not good yet; is this machine's clock right?".to_owned()
             }
+            // There is a CA of that name, and it is another.
+            CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                format!("its certificate is not signed by the CA of its issuer's name that is trusted ({ca})")
+            }
+            // What `openssl req -x509` makes unless it is told otherwise. rustls has no kind of its own for it.
+            CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+                "its certificate is that of a CA (CA:TRUE), not of a server".to_owned()
+            }
             other => format!("its certificate is not good: {other}"),
         },
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => "it does not speak TLS".to_owned(),

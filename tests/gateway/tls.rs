@@ -84,7 +84,7 @@ fn kcat_through_tls_on_both_sides() {
     let settings = format!("{}{}", trust.settings, upstream(&cluster, ""));
     let gateway = Gateway::configured(&secured::bootstrap(&cluster, SSL), "reject", &settings);
     let direct = open(&cluster);
-    direct.create("tls-kcat", 1);
+    direct.create_replicated("tls-kcat", 1, 2);
 
     let mut list = trust.kcat(&gateway);
     list.arg("-L");
@@ -114,7 +114,7 @@ fn the_gateways_certificate_is_who_its_clients_are() {
         return;
     }
     let trust = trust(&["127.0.0.1"]);
-    open(&cluster).create("tls-carla", 1);
+    open(&cluster).create_replicated("tls-carla", 1, 2);
     let carla = secured::client_certificate(&cluster);
     let own = format!("certificate = '{}'\nkey = '{}'\n", carla.chain.display(), carla.key.display());
     for (own, is_let_in) in [("", true), (&*own, false)] {
@@ -173,7 +173,7 @@ fn java_by_names_through_one_port() {
     );
     let gateway = Gateway::configured(&secured::bootstrap(&cluster, SSL), "reject", &settings);
     let direct = open(&cluster);
-    direct.create("tls-java", 4);
+    direct.create_replicated("tls-java", 4, 2);
     // Names that lead to the gateway, for this program alone.
     let hosts = trust.dir.path().join("hosts");
     let names = ["kafka.example", "broker-1.kafka.example", "broker-2.kafka.example"];
@@ -220,7 +220,7 @@ fn python_through_tls_on_both_sides() {
     let trust = trust(&["127.0.0.1"]);
     let settings = format!("{}{}", trust.settings, upstream(&cluster, ""));
     let gateway = Gateway::configured(&secured::bootstrap(&cluster, SSL), "reject", &settings);
-    open(&cluster).create("tls-python", 1);
+    open(&cluster).create_replicated("tls-python", 1, 2);
     let program = "
 import sys
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition

@@ -307,6 +307,18 @@ fn the_command_line_speaks_tls_and_says_what_is_wrong() {
     let offsets = world.asks(&["offsets", "get", "g", "--tls", "--tls-ca", &trusted]).ok();
     assert!(offsets.stdout.contains('7'), "{}", offsets.stdout);
     world.asks(&["check", "--tls", "--tls-ca", &trusted]).ok();
+    // What OpenSSL makes of `req -x509`: a CA that shows itself.
+    let itself = Ca::new("localhost");
+    itself.write_identity(world.home.root(), "server");
+    let own = itself.write(world.home.root(), "itself.pem").display().to_string();
+    within(SOON, "a CA is told from a server", || {
+        let said = world.asks(&["groups", "list", "--tls", "--tls-ca", &own]);
+        said.stderr.contains("its certificate is that of a CA (CA:TRUE), not of a server")
+    });
+    ca.issue(&["127.0.0.1", "localhost"], "offsetd").write(world.home.root(), "server");
+    within(SOON, "the former CA is back", || {
+        world.asks(&["groups", "list", "--tls", "--tls-ca", &trusted]).code == Some(0)
+    });
     let name = ["--tls-server-name", "kafka.example"];
     world
         .asks(&[&["groups", "list", "--tls", "--tls-ca", &trusted], &name[..]].concat())

@@ -44,6 +44,12 @@ impl Ca {
         written(dir, file, &self.pem())
     }
 
+    /// Writes its own certificate and key as if it were a server's.
+    pub fn write_identity(&self, dir: &Path, name: &str) {
+        let key = self.issuer.key().serialize_pem();
+        Issued { certificate: self.pem(), key }.write(dir, name);
+    }
+
     /// A certificate for these hosts, of this subject.
     pub fn issue(&self, hosts: &[&str], name: &str) -> Issued {
         self.issue_with(hosts, name, |_| {})
