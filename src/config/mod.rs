@@ -5,6 +5,7 @@
 mod derived;
 mod gateway;
 mod load;
+mod log;
 mod own;
 mod records;
 mod sasl;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use gateway::{GatewayConfig, GatewayMode};
 pub use load::{ConfigError, Given};
+pub use log::{LogConfig, LogFormat};
 pub use own::{BothSides, OwnConfig};
 pub use records::RecordsConfig;
 pub use sasl::{PrincipalTenant, SaslConfig, Secret};
@@ -318,27 +320,6 @@ pub struct StoreConfig {
     pub two_phase_journal: bool,
 }
 
-/// Logs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LogConfig {
-    /// `text` or `json`.
-    pub format: LogFormat,
-    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,offsetd::server=debug`.
-    pub level: String,
-}
-
-/// Shape of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs: one JSON object a line.
-    Json,
-}
-
 fn default_tenant() -> String {
     "default".to_owned()
 }
@@ -442,11 +423,5 @@ impl Default for StoreConfig {
             min_free_bytes: 64 << 20,
             two_phase_journal: options.two_phase_journal,
         }
-    }
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".to_owned() }
     }
 }
