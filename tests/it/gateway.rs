@@ -388,8 +388,8 @@ fn apis_are_the_clusters_cut_to_what_passes() {
 #[test]
 fn what_does_not_pass_ends_the_connection_after_the_answers_before_it() {
     let Pair { upstream: _running, gateway } = pair("observe");
-    // Envelope; Fetch 16 and OffsetCommit 10, which the cluster may know; SASL from before KIP-152.
-    for (key, version) in [(58, 0), (1, 16), (8, 10), (17, 0), (-1, 0), (9_999, 0)] {
+    // Envelope; Fetch 16 and OffsetCommit 10, which the cluster may know.
+    for (key, version) in [(58, 0), (1, 16), (8, 10), (-1, 0), (9_999, 0)] {
         let mut client = gateway.connect();
         client.send(12, &MetadataRequest::default());
         let mut payload = Vec::from(i16::to_be_bytes(key));

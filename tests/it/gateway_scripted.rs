@@ -48,8 +48,18 @@ pub(crate) fn answer(asked: &Asked, body: &[u8]) -> Vec<u8> {
     [&size.to_be_bytes()[..], &asked.correlation, body].concat()
 }
 
-/// `sasl`: it tells the APIs of SASL too.
-fn broker(script: Arc<Script>, sasl: bool) -> SocketAddr {
+/// What a broker of a script says that it serves.
+#[derive(Clone, Copy)]
+enum Serves {
+    /// Enough to tell its brokers.
+    Little,
+    /// The APIs of SASL too.
+    Sasl,
+    /// What the script says.
+    Scripted,
+}
+
+fn broker(script: Arc<Script>, serves: Serves) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").must("listen");
     let address = listener.local_addr().must("have an address");
     thread::spawn(move || {
@@ -59,7 +69,8 @@ fn broker(script: Arc<Script>, sasl: bool) -> SocketAddr {
                 while let Some(asked) = read(&mut stream) {
                     // What every gateway asks for by itself.
                     let said = match (asked.key, asked.version) {
-                        (API_VERSIONS, version) => Some(answer(&asked, &versions(version, sasl))),
+                        _ if matches!(serves, Serves::Scripted) => script(&asked, address),
+                        (API_VERSIONS, version) => Some(answer(&asked, &versions(version, serves))),
                         (METADATA, 4) => Some(answer(&asked, &metadata(&[(0, "127.0.0.1", address.port())]))),
                         _ => script(&asked, address),
                     };
@@ -75,9 +86,9 @@ fn broker(script: Arc<Script>, sasl: bool) -> SocketAddr {
 }
 
 /// An ApiVersions answer of version 0: itself and Metadata 4. Of a newer version it says that it does not know it.
-fn versions(version: i16, sasl: bool) -> Vec<u8> {
+fn versions(version: i16, serves: Serves) -> Vec<u8> {
     let mut apis = vec![[API_VERSIONS, 0, 0], [METADATA, 4, 4]];
-    if sasl {
+    if matches!(serves, Serves::Sasl) {
         apis.extend([[SASL_HANDSHAKE, 0, 1], [SASL_AUTHENTICATE, 0, 0]]);
     }
     let mut body = if version > 0 { 35i16 } else { 0 }.to_be_bytes().to_vec();
@@ -104,7 +115,17 @@ fn metadata(brokers: &[(i32, &str, u16)]) -> Vec<u8> {
 pub(crate) fn gateway(
     script: impl Fn(&Asked, SocketAddr) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> World {
-    let upstream = broker(Arc::new(script), false);
+    before(broker(Arc::new(script), Serves::Little))
+}
+
+/// The script answers everything, what the gateway asks by itself too.
+pub(crate) fn gateway_that_asks(
+    script: impl Fn(&Asked, SocketAddr) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> World {
+    before(broker(Arc::new(script), Serves::Scripted))
+}
+
+fn before(upstream: SocketAddr) -> World {
     let toml = "[gateway]\nask_timeout_ms = 500";
     World::at(Home::new().gateway(upstream).config(toml).argument("--guard", "reject").with_admin())
 }
@@ -344,7 +365,8 @@ fn the_principal_is_read_on_the_way() {
 #[test]
 fn the_gateways_own_account_is_not_taken() {
     let log = |mechanism: &str, script: fn(&Asked) -> Vec<u8>| {
-        let upstream = broker(Arc::new(move |asked: &Asked, _: SocketAddr| Some(script(asked))), true);
+        let upstream =
+            broker(Arc::new(move |asked: &Asked, _: SocketAddr| Some(script(asked))), Serves::Sasl);
         let toml =
             format!("[gateway.sasl]\nmechanism = '{mechanism}'\nusername = 'own'\npassword = 'hidden'\n");
         let world = World::at(Home::new().gateway(upstream).config(&toml).with_admin());

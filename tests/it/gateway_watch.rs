@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 
 use crate::gateway_scripted::{API_VERSIONS, Asked, COMMIT, METADATA, OFFSET_FETCH};
-use crate::gateway_scripted::{answer, commit, committed, fetched, gateway};
+use crate::gateway_scripted::{answer, commit, committed, fetched, gateway_that_asks};
 use crate::support::*;
 
 /// No error, but the version is too new; then those that there are, as versions 0 and 1 say it.
@@ -52,7 +52,7 @@ fn a_topic_made_anew_explains_what_the_groups_coordinator_has_not_heard_of() {
     let (id, two, stands) =
         (Arc::new(AtomicU8::new(7)), Arc::new(AtomicBool::new(false)), AtomicI64::new(-1));
     let (now, both) = (id.clone(), two.clone());
-    let world = gateway(move |asked, address| match asked.key {
+    let world = gateway_that_asks(move |asked, address| match asked.key {
         API_VERSIONS => Some(api_versions(asked)),
         METADATA => {
             // Nobody listens at the second one's.

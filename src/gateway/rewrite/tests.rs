@@ -263,12 +263,12 @@ fn the_apis_told_are_those_that_pass() {
             told(8, 2, 10),
             told(17, 0, 1),
             told(58, 0, 0),
-            told(17, 0, 0),
+            told(8, 10, 12),
         ];
         let answer = ApiVersionsResponse::default().with_api_keys(all);
         let answer = if version >= 3 { answer.with_finalized_features_epoch(7) } else { answer };
         let (read, _) = through(ApiKey::ApiVersions, version, &answer);
-        assert_eq!(read.api_keys, [told(0, 0, 13), told(1, 4, 15), told(8, 2, 9), told(17, 1, 1)]);
+        assert_eq!(read.api_keys, [told(0, 0, 13), told(1, 4, 15), told(8, 2, 9), told(17, 0, 1)]);
         assert_eq!(read.finalized_features_epoch, answer.finalized_features_epoch);
         // A version that the cluster does not know is answered in version 0.
         let answer = ApiVersionsResponse::default().with_error_code(35).with_api_keys(vec![told(18, 0, 4)]);
