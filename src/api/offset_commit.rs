@@ -306,10 +306,10 @@ impl PendingCommit {
         let topic = &self.answer.topics[topic];
         let partition = topic.partitions[partition].partition_index;
         let (tenant, group, stream) = (&**tenant, cut(group.as_str()), topic.name.as_str());
-        let (client_id, address) = (&*actor.client_id, &*actor.host);
+        let (client_id, principal, address) = (&*actor.client_id, &*actor.principal, &*actor.host);
         macro_rules! warn {
             ($($told:tt)*) => {
-                tracing::warn!(tenant, group, stream, partition, client_id, address, left_out, $($told)*)
+                tracing::warn!(tenant, group, stream, partition, client_id, principal, address, left_out, $($told)*)
             };
         }
         match (fault, &verdict.result) {

@@ -50,6 +50,11 @@ impl Gateway {
         Self::before(upstream, &["--guard", guard], settings)
     }
 
+    /// In front of these brokers in mode `own`.
+    pub fn owning(upstream: &str, settings: &str) -> Self {
+        Self::before(upstream, &["--mode", "own"], settings)
+    }
+
     fn before(upstream: &str, arguments: &[&str], settings: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("offsetd-gateway-").tempdir().expect("make a directory");
         let config = dir.path().join("offsetd.toml");

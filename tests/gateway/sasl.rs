@@ -350,3 +350,44 @@ fn commands_with_an_account() {
     assert!(errors.contains("does not take the account") && !errors.contains("wrong-one"), "{errors}");
     assert!(!wrong.status.success());
 }
+
+/// Mode own: groups are here, and what anybody may do with them is the cluster's to say.
+#[test]
+fn mode_own_keeps_the_clusters_acls() {
+    let Some(cluster) = secured::cluster("mode_own_keeps_the_clusters_acls") else { return };
+    let upstream = secured::bootstrap(&cluster, SASL_PLAINTEXT);
+    let gateway = Gateway::owning(&upstream, &account("SCRAM-SHA-512", &secured::password("gateway")));
+    let inside = Peer::new(cluster.addresses());
+    ["kept", "shut"].iter().for_each(|topic| inside.create_replicated(topic, 1, 2));
+    // The gateway asks about groups, and mirrors them, in its own name.
+    ["anna", "gateway"].iter().for_each(|user| secured::allow(&cluster, user, "kept"));
+    let commit = |user: &str, group: &str, topic: &str, offset| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let mut wire = Wire::connect(gateway.address);
+            assert_eq!(wire.authenticate(user, &secured::password(user)).expect("log in").error_code, 0);
+            let said = wire.call(8, &commit_request(group, topic, &[(0, offset)])).expect("commit");
+            let code = said.topics[0].partitions[0].error_code;
+            // It is asked for at its first sight, and its topic has just been made.
+            if code != 14 || Instant::now() > deadline {
+                return code;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    assert_eq!(commit("anna", "kept-group", "kept", 5), 0);
+    assert_eq!(commit("anna", "kept-group", "kept", 3), 44, "the guard's word");
+    // A group of hers and one that is not, a topic of hers and one that is not; somebody who may nothing.
+    assert_eq!(commit("anna", "other", "kept", 6), 30);
+    assert_eq!(commit("anna", "kept-group", "shut", 6), 29);
+    assert_eq!(commit("bert", "kept-group", "kept", 6), 30);
+    assert_eq!(refused(&gateway, "kept-group", "refused"), [("anna".to_owned(), String::new())]);
+    // What she may she can, with a client of the real kind.
+    let library = Library::Confluent;
+    if library.is_there() {
+        let anna = through(&gateway, "SCRAM-SHA-256", "anna");
+        library.produce(&anna, "kept", 1, 40);
+        assert_eq!(library.consume(&anna, "kept", "kept-readers", 40).len(), 40);
+        assert_eq!(library.commit(&anna, "kept", "kept-group", 4).split(' ').next(), Some("refused"));
+    }
+}
