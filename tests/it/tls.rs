@@ -145,18 +145,21 @@ fn handshakes_have_a_time_and_a_number() {
     let mut established = Client::tls(server.address(), &tls);
     // Its place is free again once it is answered.
     established.commit("g", AT, 1).ok();
-    let mut silent = TcpStream::connect(server.address()).must("connect");
-    let mut halfway = half_a_hello(server.address());
-    // Both places are taken as soon as both are accepted.
-    within(SOON, "a third is turned away", || Client::try_tls(server.address(), &tls).is_err());
+    let silent = || TcpStream::connect(server.address()).must("connect");
+    let mut slow = vec![half_a_hello(server.address()), silent()];
+    // They take their places in any order, and one that comes too late has none: another takes it then.
+    within(SOON, "a third is turned away", || {
+        slow.push(silent());
+        Client::try_tls(server.address(), &tls).is_err()
+    });
     within(SOON, "and counted", || closed_for(&server, "tls_max_handshakes") >= 1.0);
     // Who has shaken hands is not touched.
     established.commit("g", AT, 2).ok();
-    for socket in [&mut silent, &mut halfway] {
+    for socket in &mut slow {
         socket.set_read_timeout(Some(SOON)).must("wait within bounds");
         assert!(matches!(socket.read(&mut [0; 64]), Ok(0) | Err(_)));
     }
-    within(SOON, "both were too slow", || closed_for(&server, "tls_timeout") == 2.0);
+    within(SOON, "both were too slow", || closed_for(&server, "tls_timeout") >= 2.0);
     says(&server, "the TLS handshake was not finished within 5000 ms");
     Client::tls(server.address(), &tls).commit("g", AT, 3).ok();
 }
