@@ -6,6 +6,8 @@ pub mod client;
 pub mod fetching;
 #[path = "../it/support/must.rs"]
 pub mod must;
+#[path = "../it/support/tls.rs"]
+pub mod tls;
 #[path = "../it/support/value.rs"]
 pub mod value;
 #[path = "../it/support/wire.rs"]
